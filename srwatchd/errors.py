@@ -1,0 +1,176 @@
+"""Every error that srwatchd raises on purpose, and what becomes of each.
+
+::
+
+    SrwatchdError                 code, message, hint
+    ├── JobError                  one picture is concerned
+    │   ├── TransientError        try again later, at most ``retry.max_attempts`` times
+    │   └── PermanentError        to the error folder, with the reason beside it
+    ├── HostError                 the machine is at fault: hold, spend no attempt, resume by itself
+    └── FatalError                the command ends with ``exit_code``
+        ├── ConfigurationError    78, with every problem at once
+        ├── InstanceError         69, another daemon owns the state or an inbox
+        └── ModelError            70, a model is missing, altered or fails its smoke test
+
+An exception that is none of these is a defect of srwatchd: the picture is quarantined as ``internal_error`` with
+the traceback and is never retried for ever.
+
+``code`` is stable (scripts and dashboards rely on it), ``message`` says what happened to which thing, ``hint`` says
+what a person can do. :data:`HINTS` is the one list of the codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+__all__ = [
+    "HINTS",
+    "ConfigurationError",
+    "FatalError",
+    "HostError",
+    "InstanceError",
+    "JobError",
+    "ModelError",
+    "PermanentError",
+    "Problem",
+    "SrwatchdError",
+    "TransientError",
+    "from_wire",
+]
+
+HINTS: Final[dict[str, str]] = {
+    # permanent: the picture's own fault
+    "empty": "The file has no content. Drop it again.",
+    "not_a_picture": "Its content is no picture format that srwatchd knows. Convert it to PNG, JPEG, TIFF or WebP.",
+    "unsupported_format": "Convert it to PNG, JPEG, TIFF or WebP and drop it again.",
+    "unsupported_content": "Save it as a plain single-page 8 or 16 bit picture and drop it again.",
+    "incomplete": "The file is incomplete or damaged. Drop it again from its source.",
+    "too_small_file": "It is smaller than the folder's min_size.",
+    "too_large_file": "It is larger than the folder's max_size; raise max_size or split the picture.",
+    "too_many_pixels": "Raise limits.max_input_pixels or limits.max_output_pixels, or drop a smaller picture.",
+    "too_large_for_memory": "Raise memory_limit, or choose a model with a smaller scale.",
+    "format_limit": "Choose another output.format (PNG and TIFF have no such limit), or set output.on_format_limit.",
+    "cannot_encode": "Choose another output.format, and report the picture if it should work.",
+    "result_not_plausible": "The result did not look like its source on any engine. Run `srwatchd models verify`.",
+    "writer_never_closed": "A program has kept it open for writing longer than max_hold. Close it, then retry.",
+    "attempts_exhausted": "Every attempt failed; the list of attempts says why. Retry once the cause is gone.",
+    "interrupted_too_often": "The daemon died ten times during this picture. Drop a smaller one, or check the memory.",
+    "internal_error": "This is a defect of srwatchd. Please report it with this file.",
+    # transient: the next attempt may succeed
+    "source_changed": "It was written to while it was being read. It is looked at again.",
+    "source_busy": "A program has it open for writing. It is looked at again.",
+    "source_vanished": "Somebody removed it before it was claimed.",
+    "worker_died": "A worker process ended on this picture. It is tried again.",
+    "worker_hung": "A worker made no progress in its time and was killed. It is tried again.",
+    "out_of_memory": "A worker ran out of memory. It is tried again with smaller tiles.",
+    # host: nobody's picture is at fault
+    "disk_full": "Free space on that file system. Work goes on by itself.",
+    "read_only": "Make that file system writable again. Work goes on by itself.",
+    "folder_missing": "Mount or create the folder again. Work goes on by itself.",
+    "folder_unmarked": "The folder does not carry its id: wrong disk or not mounted. `srwatchd init` marks a new one.",
+    "folder_foreign": "The folder belongs to another state_dir. Give each daemon its own folders.",
+    "not_writable": "Give the daemon's user write permission on the folder.",
+    "source_unreadable": "Give the daemon's user read permission, for example by a common group.",
+    "source_unmovable": "Give the daemon's user write permission on the folder that holds it.",
+    "ledger_unwritable": "Nothing is moved without a record. Free space or repair the ledger's folder.",
+    "io_error": "The file system reported an error. Check the disk or the network mount.",
+    "workers_unavailable": "Worker processes do not start. See the log; `srwatchd doctor` names the cause.",
+    # fatal
+    "configuration": "Correct the configuration file; `srwatchd check-config FILE` lists every problem.",
+    "another_instance": "Stop the other daemon, or give this one its own state_dir and folders.",
+    "model_missing": "`srwatchd models list` shows what there is; `srwatchd models import` adds a file.",
+    "model_altered": "The file's sha256 is not the recorded one. Install the package again or import the model again.",
+    "model_unusable": "The model failed its smoke test on every engine. `srwatchd models verify` says how.",
+    "engine_unavailable": "Set engine.name to auto, or install what the engine needs; `srwatchd doctor` says what.",
+    "ledger_broken": "The ledger's chain is broken. Keep the files, and see `srwatchd audit verify`.",
+    "not_running": "Start the daemon with `srwatchd run --config FILE`.",
+}
+
+
+class SrwatchdError(Exception):
+    """The root of the tree. ``code`` must be a key of :data:`HINTS`."""
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = HINTS[code] if hint is None else hint
+
+    def to_wire(self) -> dict[str, str]:
+        """The error as plain data, for a message between processes or a sidecar."""
+        return {"class": type(self).__name__, "code": self.code, "message": self.message, "hint": self.hint}
+
+
+class JobError(SrwatchdError):
+    """Something about one picture."""
+
+
+class TransientError(JobError):
+    """The same picture may succeed later."""
+
+
+class PermanentError(JobError):
+    """The same picture will always fail."""
+
+
+class HostError(SrwatchdError):
+    """The machine is at fault. ``path`` names the place."""
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None, path: str = "") -> None:
+        super().__init__(code, message, hint=hint)
+        self.path = path
+
+
+class FatalError(SrwatchdError):
+    """The command cannot go on and ends with ``exit_code``."""
+
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a configuration: where, what, and what to do."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.key}: {self.message}"
+
+
+class ConfigurationError(FatalError):
+    """The configuration is refused whole; ``problems`` lists everything that is wrong with it."""
+
+    exit_code = 78
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("configuration", "\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class InstanceError(FatalError):
+    """Another daemon holds the lock of this state or of an inbox."""
+
+    exit_code = 69
+
+
+class ModelError(FatalError):
+    """A model that the configuration names cannot be used."""
+
+    exit_code = 70
+
+
+_WIRE: Final[dict[str, type[SrwatchdError]]] = {
+    cls.__name__: cls for cls in (TransientError, PermanentError, HostError, ModelError, FatalError, InstanceError)
+}
+
+
+def from_wire(data: dict[str, Any]) -> SrwatchdError:
+    """The error that :meth:`SrwatchdError.to_wire` described; an unknown class becomes ``internal_error``."""
+    cls = _WIRE.get(str(data.get("class")))
+    if cls is None or data.get("code") not in HINTS:
+        return PermanentError("internal_error", str(data.get("message", "unknown error")))
+    return cls(str(data["code"]), str(data["message"]), hint=str(data["hint"]))
