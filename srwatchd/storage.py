@@ -11,22 +11,25 @@ import ctypes
 import errno
 import hashlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = [
     "STAGING_PREFIX",
     "fsync_directory",
     "hash_descriptor",
+    "hash_file",
     "host_errors",
     "open_beneath",
     "open_directory",
     "rename_exclusive",
+    "set_mode",
+    "sync_directory",
     "write_durably",
 ]
 
@@ -35,7 +38,9 @@ STAGING_PREFIX: Final = ".srwatchd-"
 
 _CHUNK: Final = 1 << 20
 _RENAME_NOREPLACE: Final = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+_renameat2: Any = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # old C libraries have none
+_NO_SUCH_RENAME: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
+_NO_SUCH_LINK: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK})
 
 _HOST_CODES: Final[dict[int, str]] = {
     errno.ENOSPC: "disk_full",
@@ -67,24 +72,31 @@ def open_directory(path: str | os.PathLike[str], *, dir_fd: int | None = None) -
 
 
 @contextlib.contextmanager
-def open_beneath(root_fd: int, relative: str, *, make_mode: int | None = None) -> Iterator[int]:
+def open_beneath(
+    root_fd: int,
+    relative: str,
+    *,
+    make_mode: int | None = None,
+    made: Callable[[int], None] | None = None,
+) -> Iterator[int]:
     """A descriptor of the directory ``relative`` below ``root_fd``, walked one component at a time without links.
 
-    ``relative`` is a normalised relative path, "" or "." for the root itself. With ``make_mode`` missing components
-    are made with exactly that mode and made durable.
+    ``relative`` is a normalised relative path, "" or "." for the root itself; an absolute path, ".." or a NUL is
+    refused (EINVAL), a link on the way too (ELOOP or ENOTDIR). With ``make_mode`` missing components are made with
+    exactly that mode whatever the umask is, ``made`` is called with the descriptor of each new one before its mode
+    is set (to give it a group), and on return the entry of every component is durable, whoever made it.
+
+    Crash between making a directory and setting its mode: it stays, with ``make_mode`` less the umask.
     """
+    if relative.startswith("/") or "\0" in relative or ".." in relative.split("/"):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), relative)
     current = os.dup(root_fd)
     try:
         for part in relative.split("/"):
             if part in ("", "."):
                 continue
-            if part == "..":
-                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), relative)
             if make_mode is not None:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, 0o700, dir_fd=current)
-                    os.chmod(part, make_mode, dir_fd=current)
-                    os.fsync(current)
+                _make_directory(part, make_mode, dir_fd=current, made=made)
             below = open_directory(part, dir_fd=current)
             os.close(current)
             current = below
@@ -93,11 +105,52 @@ def open_beneath(root_fd: int, relative: str, *, make_mode: int | None = None) -
         os.close(current)
 
 
+def _make_directory(name: str, mode: int, *, dir_fd: int, made: Callable[[int], None] | None) -> None:
+    """Make ``name`` unless it is there; undone when it cannot be finished, so that a repetition makes it again."""
+    try:
+        os.mkdir(name, mode & 0o777 | 0o700, dir_fd=dir_fd)
+    except FileExistsError:
+        sync_directory(dir_fd)
+        return
+    try:
+        descriptor = open_directory(name, dir_fd=dir_fd)
+        try:
+            if made is not None:
+                made(descriptor)
+            set_mode(descriptor, mode)
+            sync_directory(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_directory(dir_fd)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=dir_fd)
+        raise
+
+
+def set_mode(descriptor: int, mode: int) -> None:
+    """Give an open file or directory of ours exactly ``mode``; file systems without modes (vfat) keep what they show."""
+    try:
+        os.fchmod(descriptor, mode)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+
+
+def sync_directory(descriptor: int) -> None:
+    """Make the entries of an open directory durable; file systems that cannot fsync a directory are believed."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
 def fsync_directory(path: str | os.PathLike[str]) -> None:
     """Make the entries of a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        sync_directory(descriptor)
     finally:
         os.close(descriptor)
 
@@ -105,37 +158,53 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
 def rename_exclusive(source: str, target: str, *, source_fd: int, target_fd: int) -> None:
     """Rename ``source`` below ``source_fd`` to ``target`` below ``target_fd`` unless ``target`` exists.
 
-    Atomic and without a race: ``renameat2(RENAME_NOREPLACE)``, or ``link`` and ``unlink`` on file systems that lack
-    it. Raises :class:`FileExistsError` when the name is taken and :class:`OSError` (EXDEV) across mounts. Durable
-    only after the caller has fsynced both directories.
+    Atomic and without a race: ``renameat2(RENAME_NOREPLACE)``, or ``link`` and ``unlink`` where the file system or
+    the C library lacks it. Raises :class:`FileExistsError` when the name is taken, :class:`OSError` EXDEV across
+    mounts and ENOTSUP where neither way exists for this file. Durable only after the caller has fsynced both
+    directories.
+
+    Crash between link and unlink: both names exist and are one inode; the caller's recovery removes ``source``.
     """
-    result = _libc.renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), _RENAME_NOREPLACE)
-    if result == 0:
-        return
-    code = ctypes.get_errno()
-    if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+    code = errno.ENOSYS if _renameat2 is None else errno.EINTR
+    while code == errno.EINTR:
+        done = _renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), _RENAME_NOREPLACE) == 0
+        if done:
+            return
+        code = ctypes.get_errno()
+    if code not in _NO_SUCH_RENAME:
         raise OSError(code, os.strerror(code), source, None, target)
-    os.link(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
+    try:
+        os.link(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_LINK:
+            raise
+        raise OSError(errno.ENOTSUP, "no exclusive rename and no hard link here", source, None, target) from error
     os.unlink(source, dir_fd=source_fd)
 
 
 def write_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> None:
-    """Replace the file ``name`` below ``dir_fd`` by ``data``: staged, fsynced, renamed, directory fsynced."""
-    staged = f"{STAGING_PREFIX}{name[:64]}.tmp"
-    descriptor = os.open(
-        staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=dir_fd
-    )
+    """Replace the file ``name`` below ``dir_fd`` by ``data``: staged, fsynced, renamed, directory fsynced.
+
+    The mode is exact whatever the umask is. One writer per name. Crash: the old content stands (and a staged file that
+    the next call replaces), or the new one.
+    """
+    staged = f"{STAGING_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(staged, dir_fd=dir_fd)
+    descriptor = os.open(staged, flags, 0o600, dir_fd=dir_fd)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         os.rename(staged, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(staged, dir_fd=dir_fd)
         raise
-    os.fsync(dir_fd)
+    sync_directory(dir_fd)
 
 
 def hash_descriptor(descriptor: int) -> str:
