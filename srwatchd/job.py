@@ -183,7 +183,7 @@ class Record:
         return self.snapshot.name
 
     def after(self, event: Event, **changes: Any) -> Record:
-        """This record after ``event`` with ``changes``; the transition is checked."""
+        """Return the record after ``event`` with ``changes``; the transition is checked."""
         return replace(self, state=advance(self.state, event), **changes)
 
     def to_dict(self) -> dict[str, Any]:

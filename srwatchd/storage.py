@@ -129,7 +129,7 @@ def _make_directory(name: str, mode: int, *, dir_fd: int, made: Callable[[int], 
 
 
 def set_mode(descriptor: int, mode: int) -> None:
-    """Give an open file or directory of ours exactly ``mode``; file systems without modes (vfat) keep what they show."""
+    """Give an open file or directory of ours exactly ``mode``; file systems without modes (vfat) stay as they are."""
     try:
         os.fchmod(descriptor, mode)
     except OSError as error:
@@ -185,8 +185,8 @@ def rename_exclusive(source: str, target: str, *, source_fd: int, target_fd: int
 def write_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> None:
     """Replace the file ``name`` below ``dir_fd`` by ``data``: staged, fsynced, renamed, directory fsynced.
 
-    The mode is exact whatever the umask is. One writer per name. Crash: the old content stands (and a staged file that
-    the next call replaces), or the new one.
+    The mode is exact whatever the umask is. One writer per name. Crash: the old content stands (and a staged file
+    that the next call replaces), or the new one.
     """
     staged = f"{STAGING_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -43,9 +43,7 @@ _SCALE_ENDING: Final = re.compile(r"[_-]x[0-9]+(?:\.[0-9]+)?\Z")
 _LINEAR: Final = 16
 
 
-def result_name(
-    template: str, name: str, *, scale: float, model: str, extension: str, limit: int = NAME_LIMIT
-) -> str:
+def result_name(template: str, name: str, *, scale: float, model: str, extension: str, limit: int = NAME_LIMIT) -> str:
     """The result's path: ``template`` filled in, the source's sub folders, and ``.extension``.
 
     ``extension`` comes without its dot. The stem of a long name is shortened first, whatever stands beside it stays.

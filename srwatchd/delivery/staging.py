@@ -4,15 +4,15 @@ A staged file is called ``.srwatchd-<job>.<purpose>`` and lies in the very direc
 last step is a rename within one directory. It is locked (flock) while anybody has it open, so that a sweep never takes
 the file of another daemon that uses the same folder.
 
-===================================  ==========================================  =====================================
-crash                                what is found                               what recovery does
-===================================  ==========================================  =====================================
-in ``stage`` or while it is written  a part of a file at the hidden name         ``stage`` replaces it, ``sweep`` removes
-in or after ``seal``                 the hidden name, whole or not               ``reopen`` takes it if it is the recorded
-                                                                                 one, else as above
-in ``place``, after the rename       the final name; perhaps, after link and     ``find`` says True (and makes the entry
-                                     unlink, the hidden name too                 durable), ``sweep`` removes the rest
-===================================  ==========================================  =====================================
+==============================  ===================================  ============================================
+crash                           what is found                        what recovery does
+==============================  ===================================  ============================================
+in stage, while it is written   a part of a file at the hidden name  stage replaces it, sweep removes it
+in or after seal                the hidden name, whole or not        reopen takes the recorded one, else as above
+in place, before the rename     the hidden name, whole               reopen, and place again
+in place, after the rename      the final name                       find says True and makes the entry durable
+in place, link made, no unlink  both names, one inode                find as above; sweep removes the hidden name
+==============================  ===================================  ============================================
 
 Every method raises HostError for what the machine does wrong. The root is never made here: a missing one is
 ``folder_missing``. Descriptors of directories are opened without following links below the root.

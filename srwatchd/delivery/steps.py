@@ -1,12 +1,12 @@
 """The three ends of a job: its result delivered, its source archived, its source quarantined.
 
-Each function finds a free name, lets the caller record it, and takes it without a race; when somebody is quicker it goes
-on with the next name. ``record`` must be durable on return. After a crash, or a HostError, the caller repeats the same
+Each function finds a free name, lets the caller record it, and takes it without a race; when somebody is quicker it
+goes on with the next name. ``record`` must be durable on return. After a crash, or a HostError, the caller repeats the same
 function with ``planned``, the placement it recorded last: what was done is recognised, the rest is done.
 
-A name is free when nothing has it, byte for byte; that is what the kernel decides when the name is taken. Before, and
-only as a courtesy to clients that fold case or Unicode forms, a name is also avoided when an existing one differs only by
-these. That look costs the same in a folder of any size: at most :data:`LISTED` entries are read, and a few spellings of
+A name is free when nothing has it, byte for byte; that is what the kernel decides when the name is taken. Before,
+and only as a courtesy to clients that fold case or Unicode forms, a name is also avoided when an existing one differs
+only by these. That look costs the same in a folder of any size: at most :data:`LISTED` entries are read, and a few spellings of
 the name itself are tried. In a larger folder a differently spelled twin can be missed.
 """
 
@@ -41,7 +41,8 @@ def deliver(staged: Staged, name: str, *, record: Callable[[Placement], None], n
     """Give a sealed result the name ``name`` or, with ``numbering``, the next free one; returns where it is.
 
     Without ``numbering`` (``on_conflict: error``) FileExistsError says that the name is taken. Recovery asks
-    ``destination.find(planned)`` and ``destination.reopen(planned, job)`` first, and comes here with what the latter gave.
+    ``destination.find(planned)`` and ``destination.reopen(planned, job)`` first, and comes here with what the latter
+    gave.
 
     Crash before ``record``: a staged file that is swept. After it: see the table in ``staging``.
     """
@@ -84,7 +85,7 @@ def quarantine(
     record: Callable[[Placement], None],
     planned: Placement | None = None,
 ) -> Placement | None:
-    """Write the sidecar ``data`` (with the claim's job id) and then move the source beside it, both under one final name.
+    """Write the sidecar ``data`` (with the claim's job id), then move the source beside it, both under one final name.
 
     None when the source is in neither place any more; its sidecar then stays as the only trace.
 

@@ -77,7 +77,7 @@ def _status(text: str) -> tuple[str, ...]:
 def watchdog_interval(environ: Mapping[str, str] | None = None, *, pid: int | None = None) -> float | None:
     """Seconds between two :meth:`Notifier.watchdog`: half of ``WATCHDOG_USEC``; None when nobody watches.
 
-    ``WATCHDOG_PID``, when it is set, must be ``pid`` (default: this process); malformed values mean that nobody watches.
+    ``WATCHDOG_PID``, when it is set, must be ``pid`` (default: this process); malformed values mean: nobody.
     """
     variables = os.environ if environ is None else environ
     try:
