@@ -1,0 +1,194 @@
+"""Train one network; run again to resume.
+
+    python -m srtrain.train configs/fsrcnn_x3.yaml --data $SCRATCH/data --runs $SCRATCH/runs
+
+Leaves in ``RUNS/NAME``: ``state.pt`` (resume), ``best.pt`` (best validation so far), ``log.jsonl``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srtrain.architectures import build
+from srtrain.colour import FULL_RANGE_BGR
+from srtrain.patches import PatchSource
+from srtrain.settings import Settings, read_settings
+from srtrain.soap import Soap
+from srtrain.validate import Validation
+
+LOG_EVERY = 100
+PAUSE_CHECK_EVERY = 5
+
+
+def learning_rate(settings: Settings, step: int) -> float:
+    """Linear warm-up, then cosine from ``rate`` to ``rate * final_rate``."""
+    if step < settings.warm_up:
+        return settings.rate * (step + 1) / settings.warm_up
+    done = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
+    cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    return settings.rate * (settings.final_rate + (1.0 - settings.final_rate) * cosine)
+
+
+def loss_of(settings: Settings, output: Tensor, target: Tensor) -> Tensor:
+    """Return the training loss of a batch."""
+    error = output - target
+    measure = torch.square if settings.loss == "l2" else torch.abs
+    loss = measure(error).mean()
+    if settings.luma_weight and error.shape[1] == 3:
+        luma = torch.einsum("nchw,c->nhw", error, torch.tensor(FULL_RANGE_BGR))
+        loss = loss + settings.luma_weight * measure(luma).mean()
+    return loss
+
+
+class Run:
+    """A resumable training run in its folder."""
+
+    def __init__(self, settings: Settings, data: Path, runs: Path, pause_file: Path | None) -> None:
+        self.settings, self.folder, self.pause_file = settings, runs / settings.name, pause_file
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(settings.seed)
+        self.network = build(settings.architecture, settings.scale, settings.arguments)
+        if settings.start_from:
+            self._take_over(runs / settings.start_from / "best.pt")
+        self.network.to(memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimiser = self._make_optimiser(self.network.parameters())
+        self.step, self.seconds, self.best = 0, 0.0, -math.inf
+        if (self.folder / "state.pt").exists():
+            self._resume()
+        scale, channels = settings.scale, settings.channels
+        self.source = PatchSource(
+            data / f"train_x{scale}.npz",
+            channels=channels,
+            scale=scale,
+            patch=settings.patch,
+            seed=settings.seed,
+        )
+        held_out = data / f"validate_x{scale}.npz"
+        self.validation = Validation(held_out, channels=channels, scale=scale)
+
+    def _make_optimiser(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+        if self.settings.optimiser == "soap":
+            return Soap(parameters, self.settings.rate)
+        return torch.optim.Adam(parameters, self.settings.rate, betas=(0.9, 0.99))
+
+    def _take_over(self, path: Path) -> None:
+        """Copy every weight whose name and shape fit from another run's best."""
+        old = torch.load(path, weights_only=True)["weights"]
+        new = self.network.state_dict()
+        fitting = {k: v for k, v in old.items() if k in new and v.shape == new[k].shape}
+        self.network.load_state_dict(new | fitting)
+
+    def _resume(self) -> None:
+        state: dict[str, Any] = torch.load(self.folder / "state.pt", weights_only=True)
+        self.network.load_state_dict(state["weights"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+
+    def _save(self, name: str, content: dict[str, Any]) -> None:
+        staged = self.folder / f"{name}.new"
+        torch.save(content, staged)
+        staged.replace(self.folder / name)
+
+    def _log(self, **record: Any) -> None:
+        line = json.dumps({"step": self.step, "seconds": round(self.seconds, 1), **record})
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+        print(line, flush=True)
+
+    def checkpoint(self) -> None:
+        """Validate the averaged weights, keep them if best, and save the state."""
+        scores = self.validation.score(self.averaged)
+        self._log(validation=scores)
+        if scores["mean"] > self.best:
+            self.best = scores["mean"]
+            weights = self.averaged.state_dict()
+            self._save("best.pt", {"weights": weights, "step": self.step, "scores": scores})
+        self._save(
+            "state.pt",
+            {
+                "weights": self.network.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "best": self.best,
+            },
+        )
+
+    def _pause(self) -> None:
+        while self.pause_file and self.pause_file.exists():
+            time.sleep(2.0)
+
+    def advance(self, forward: nn.Module) -> Tensor:
+        """Make one optimiser step and return its loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.settings, self.step)
+        low, high = self.source.batch(self.step, self.settings.batch)
+        low = low.contiguous(memory_format=torch.channels_last)
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half_precision):
+            output = forward(low)
+        loss = loss_of(self.settings, output.float(), high)
+        loss.backward()
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.settings.average, self.step / (self.step + 10.0))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.averaged.parameters()), list(self.network.parameters()), 1.0 - decay
+            )
+        return loss.detach()
+
+    def train(self, *, checkpoint_every: float, compiled: bool) -> None:
+        """Run to the last step, logging and checkpointing on the way."""
+        forward = torch.compile(self.network) if compiled else self.network
+        losses: list[Tensor] = []
+        saved = self.seconds
+        while self.step < self.settings.steps:
+            if self.step % PAUSE_CHECK_EVERY == 0:
+                self._pause()
+            started = time.monotonic()
+            losses.append(self.advance(forward))
+            self.seconds += time.monotonic() - started
+            if self.step % LOG_EVERY == 0:
+                mean = float(torch.stack(losses).mean())
+                losses.clear()
+                rate = learning_rate(self.settings, self.step)
+                self._log(loss=round(mean, 7), rate=round(rate, 8))
+            if self.seconds - saved >= checkpoint_every:
+                saved = self.seconds
+                self.checkpoint()
+        self.checkpoint()
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("settings", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--checkpoint-every", type=float, default=240.0, help="seconds")
+    parser.add_argument("--pause-file", type=Path, help="sleep for as long as this file exists")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile (needs g++)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    run = Run(read_settings(options.settings), options.data, options.runs, options.pause_file)
+    run.train(checkpoint_every=options.checkpoint_every, compiled=options.compile)
+
+
+if __name__ == "__main__":
+    main()
