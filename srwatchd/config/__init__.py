@@ -1,0 +1,54 @@
+"""Configuration: the YAML file, the registry of models, and the files that come with srwatchd.
+
+The only home of YAML. Nothing here makes or changes a file.
+"""
+
+from srwatchd.config.data import data_path
+from srwatchd.config.loader import load
+from srwatchd.config.models import ModelSpec, find_models, missing_models, read_manifest, verify_file
+from srwatchd.config.schema import (
+    MINIMUM_MEMORY,
+    Audit,
+    Config,
+    Defaults,
+    Engine,
+    Folder,
+    Keep,
+    Limits,
+    Log,
+    Output,
+    Retention,
+    Retry,
+    Source,
+    memory_floor,
+)
+from srwatchd.config.template import init_text
+from srwatchd.config.units import ActiveHours, parse_duration, parse_size
+
+__all__ = [
+    "MINIMUM_MEMORY",
+    "ActiveHours",
+    "Audit",
+    "Config",
+    "Defaults",
+    "Engine",
+    "Folder",
+    "Keep",
+    "Limits",
+    "Log",
+    "ModelSpec",
+    "Output",
+    "Retention",
+    "Retry",
+    "Source",
+    "data_path",
+    "find_models",
+    "init_text",
+    "load",
+    "memory_floor",
+    "missing_models",
+    "parse_duration",
+    "parse_size",
+    "read_manifest",
+    "verify_file",
+]
