@@ -1,0 +1,146 @@
+"""Hints from the kernel: a file was closed, moved here or made, a directory appeared, events were lost.
+
+Hints only make things quick. They are lost when the kernel's queue overflows (told by :attr:`HintKind.OVERFLOW`),
+when the watch limit is reached, when the folder itself is replaced, and for whatever other machines write; a regular
+scan finds all that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver
+from watchdog.observers.inotify_c import InotifyConstants
+
+from srwatchd.errors import HostError
+from srwatchd.intake.hints import Hint, HintKind
+from srwatchd.intake.names import PRIVATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["Hint", "HintKind", "Watcher"]
+
+_EVENTS: Final[list[type[FileSystemEvent]]] = [
+    FileClosedEvent,
+    FileMovedEvent,
+    FileCreatedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+_KINDS: Final[dict[type[FileSystemEvent], HintKind]] = {
+    FileClosedEvent: HintKind.CLOSED,
+    FileMovedEvent: HintKind.MOVED,
+    FileCreatedEvent: HintKind.CREATED,
+    DirCreatedEvent: HintKind.DIRECTORY,
+    DirMovedEvent: HintKind.DIRECTORY,
+}
+_OVERFLOW_LOGGER: Final = "watchdog.observers.inotify_c"
+_JOIN_SECONDS: Final = 5.0
+
+
+class Watcher:
+    """Watches one hot folder from construction until :meth:`stop`.
+
+    ``on_hint`` is called in the watcher's own thread, once per event; what it raises is swallowed, because an
+    exception would end the thread unseen. Names below ``.srwatchd`` are never reported. Raises HostError when the
+    folder cannot be watched (it is missing, or the user's inotify limits are used up).
+    """
+
+    def __init__(self, inbox_path: Path, *, recursive: bool, on_hint: Callable[[Hint], None]) -> None:
+        # A folder renamed within the inbox keeps its kernel watch; the library warns that it enters it again.
+        warnings.filterwarnings("ignore", r"Callback with id .* already exists for watch", RuntimeWarning)
+        self._root = os.fspath(inbox_path)
+        self._handler = _Handler(self._root, on_hint)
+        self._overflow = _Overflow(on_hint)
+        try:
+            self._observer = _Observer()
+            try:
+                self._observer.schedule(self._handler, self._root, recursive=recursive, event_filter=_EVENTS)
+                self._observer.start()
+            except OSError:
+                self._observer.on_thread_stop()
+                raise
+        except OSError as error:
+            raise _cannot_watch(self._root, error) from error
+        logging.getLogger(_OVERFLOW_LOGGER).addHandler(self._overflow)
+
+    def alive(self) -> bool:
+        """Whether all its threads run. A folder that was replaced is found by ``Inbox.check``, not here."""
+        return self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
+
+    def stop(self) -> None:
+        """End the threads and wait for them; may be called again."""
+        logging.getLogger(_OVERFLOW_LOGGER).removeHandler(self._overflow)
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join(_JOIN_SECONDS)
+
+
+class _Emitter(InotifyFullEmitter):
+    """Reports a move into the folder as a move, and never waits for the other half of a move out of it.
+
+    The library holds back everything that follows an unpaired MOVED_FROM for half a second; every claim makes one.
+    """
+
+    def get_event_mask_from_filter(self) -> Any:
+        return super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM
+
+
+class _Observer(InotifyObserver):
+    def __init__(self) -> None:
+        super().__init__(generate_full_events=True)
+        self._emitter_class = _Emitter
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns the library's events into hints."""
+
+    def __init__(self, root: str, on_hint: Callable[[Hint], None]) -> None:
+        self._prefix = root.rstrip("/") + "/"
+        self._on_hint = on_hint
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        with contextlib.suppress(Exception):
+            kind = _KINDS.get(type(event))
+            path = os.fsdecode(event.dest_path or event.src_path)
+            if kind is None or not path.startswith(self._prefix):
+                return
+            name = path.removeprefix(self._prefix)
+            if name != PRIVATE and not name.startswith(PRIVATE + "/"):
+                self._on_hint(Hint(kind, name))
+
+
+class _Overflow(logging.Handler):
+    """The only sign of lost events is a warning in the library's log."""
+
+    def __init__(self, on_hint: Callable[[Hint], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._on_hint = on_hint
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage().casefold():
+            with contextlib.suppress(Exception):
+                self._on_hint(Hint(HintKind.OVERFLOW))
+
+
+def _cannot_watch(root: str, error: OSError) -> HostError:
+    hint = (
+        "Mount or create the folder; if it is there, raise the sysctls fs.inotify.max_user_watches and "
+        "fs.inotify.max_user_instances, or set watch_mode: poll. Until then scans find what arrives."
+    )
+    return HostError("io_error", f"cannot watch {root!r}: {error.strerror or error}", hint=hint, path=root)
