@@ -19,7 +19,7 @@ from srwatchd.errors import Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MAX_BYTES", "Document", "KeyPath", "key_text", "read_document"]
+__all__ = ["MAX_BYTES", "Document", "KeyPath", "key_text", "printable", "read_document"]
 
 MAX_BYTES: Final = 1 << 20
 """The largest file that is read at all."""
@@ -51,8 +51,13 @@ class Document:
 
 def key_text(path: KeyPath) -> str:
     """``("folders", 1, "settle")`` as ``folders[1].settle``; the whole file as ``(file)``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in path)
     return text.removeprefix(".") or "(file)"
+
+
+def printable(text: str) -> str:
+    """``text`` itself, or with escapes when it holds characters that would garble a terminal or a log."""
+    return text if text.isprintable() else repr(text)
 
 
 def read_document(path: Path) -> Document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from srwatchd.config.schema import Config, Defaults
+from srwatchd.config.schema import Config, Defaults, FolderSettings, Section
 
 __all__ = ["schema_text"]
 
@@ -19,15 +19,21 @@ def schema_text() -> str:
     schema = Config.model_json_schema()
     folder = schema["$defs"]["Folder"]
     folder["required"] = [key for key in folder["required"] if key not in Defaults.model_fields]
-    for section in (schema, *schema["$defs"].values()):
-        for value in section["properties"].values():
-            _tidy(value)
+    sections = {each.__name__: each for each in Section.__subclasses__() + FolderSettings.__subclasses__()}
+    for name, section in ((Config.__name__, schema), *schema["$defs"].items()):
+        for key, value in section["properties"].items():
+            _tidy(value, sections[name].model_fields[key].description)
     top = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "srwatchd configuration"}
     return json.dumps(top, indent=2, sort_keys=True) + "\n"
 
 
-def _tidy(value: dict[str, Any]) -> None:
-    """Leave out the titles, which repeat the keys, and placeholders for defaults that follow from other keys."""
+def _tidy(value: dict[str, Any], description: str | None) -> None:
+    """Leave out the titles, which repeat the keys, and placeholders for defaults that follow from other keys.
+
+    The description of the key stands above that of its kind; versions of pydantic differ there.
+    """
     value.pop("title", None)
-    if str(value.get("description", "")).startswith("Default:"):
-        value.pop("default", None)
+    if description is not None:
+        value["description"] = description
+        if description.startswith("Default:"):
+            value.pop("default", None)

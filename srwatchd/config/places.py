@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from srwatchd.config.document import printable
 from srwatchd.config.kinds import resolve
 from srwatchd.config.schema import Config, Folder, derive
 
@@ -187,7 +188,7 @@ def _cycles(layouts: list[_Layout]) -> Iterator[Finding]:
             trail.append(step)
         if step == start and start not in told:
             told.update(trail)
-            ring = " -> ".join(layouts[number].id for number in (*trail, start))
+            ring = " -> ".join(printable(layouts[number].id) for number in (*trail, start))
             message = f"closes a ring of folders ({ring}), which would enlarge for ever; break it"
             yield Finding(("folders", layouts[start].index, "done"), message)
 

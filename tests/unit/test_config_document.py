@@ -109,3 +109,4 @@ def test_keys_are_written_as_people_say_them():
     """Lists by position in brackets."""
     assert key_text(("folders", 1, "output", "quality")) == "folders[1].output.quality"
     assert key_text(()) == "(file)"
+    assert key_text(("a\nb\u202e",)) == "'a\\nb\\u202e'"
