@@ -1,0 +1,118 @@
+"""Starting one worker process: a fresh interpreter in a clean environment, never a forked copy of the supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import srwatchd
+from srwatchd.errors import HostError
+from srwatchd.worker import protocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+__all__ = ["Launched", "SpawnSettings", "environment", "launch"]
+
+_INHERITED: Final = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "VIPS_CONCURRENCY")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpawnSettings:
+    """Everything that decides what a worker process is.
+
+    ``tasks`` names its table of ops as ``module:attribute``, a mapping from the op's name to
+    ``op(params, descriptors, progress) -> result``. ``data_limit`` bounds its private memory in bytes (RLIMIT_DATA:
+    heap, anonymous maps and thread stacks; shared maps of files do not count). ``threads`` is what the native
+    libraries are told, 0 leaves it to them. ``oom_score_adjustment`` (0 to 1000) is added to the supervisor's own, so
+    that the kernel takes a worker first. ``start_deadline`` is in seconds. ``python_path`` is searched for ``tasks``
+    before anything else, ``environment`` goes over everything else that the child's environment holds.
+    """
+
+    role: str
+    tasks: str = "srwatchd.pipeline.tasks:TASKS"
+    data_limit: int | None = None
+    threads: int = 0
+    nice: int = 0
+    oom_score_adjustment: int = 500
+    start_deadline: float = 60.0
+    python_path: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The part that the child itself has to apply, as plain data."""
+        return {
+            "role": self.role,
+            "tasks": self.tasks,
+            "data_limit": self.data_limit,
+            "nice": self.nice,
+            "oom_score_adjustment": self.oom_score_adjustment,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A process that was just started, the supervisor's end of its socket, and the read end of its stdout and stderr.
+
+    The socket and the descriptor are non-blocking and close-on-exec.
+    """
+
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+    output: int
+
+
+def environment(settings: SpawnSettings) -> dict[str, str]:
+    """The child's whole environment: little of ours, nothing that names a display, a proxy or a credential."""
+    values = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    values["LC_ALL"] = "C.UTF-8"
+    root = str(Path(srwatchd.__file__).resolve().parent.parent)
+    installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+    path = [os.path.abspath(entry) for entry in settings.python_path] + ([] if root in installed else [root])
+    if path:
+        values["PYTHONPATH"] = os.pathsep.join(path)
+    if settings.threads:
+        values |= dict.fromkeys(_THREADS, str(settings.threads))
+    return values | dict(settings.environment)
+
+
+def launch(settings: SpawnSettings) -> Launched:
+    """Start a worker. Raises ``HostError("workers_unavailable")`` when the system refuses.
+
+    The kernel kills the worker when the *thread* that called this ends: call it from the thread of the event loop.
+    """
+    with contextlib.ExitStack() as always, contextlib.ExitStack() as on_failure:
+        try:
+            ours, theirs = protocol.pair()
+            on_failure.callback(ours.close)
+            always.callback(theirs.close)
+            output, write_end = os.pipe()
+            on_failure.callback(os.close, output)
+            always.callback(os.close, write_end)
+            protocol.send(ours, protocol.encode(settings.to_wire()))
+            process = subprocess.Popen(
+                # -P: the directory it is started in is no place to import from
+                [sys.executable, "-P", "-m", "srwatchd.worker", settings.role, str(theirs.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                pass_fds=(theirs.fileno(),),
+                cwd="/",  # a worker pins no mount
+                env=environment(settings),
+                start_new_session=True,  # a terminal's Ctrl-C is the supervisor's business
+            )
+        except OSError as error:
+            text = f"a {settings.role} worker could not be started: {error.strerror or error}"
+            raise HostError("workers_unavailable", text) from error
+        ours.setblocking(False)
+        os.set_blocking(output, False)
+        on_failure.pop_all()
+        return Launched(process, ours, output)
