@@ -1,0 +1,90 @@
+"""How much memory a tile takes, how large it may therefore be, and how long it should take. Pure.
+
+The figures are measured peaks of resident memory (OpenCV 5.0, OpenVINO 2026.4, float32, two threads, tiles of 96 to
+384 pixels, colour, 8 and 16 bit), rounded up; ``docs/performance.md`` has the table. Memory grows with the tile's
+area, by the feature maps at the input's size and by the planes at the output's size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from srwatchd.errors import PermanentError
+
+if TYPE_CHECKING:
+    from srwatchd.config.models import ModelSpec
+
+__all__ = ["CACHED_TILES", "LARGEST_TILE", "bytes_per_input_pixel", "tile_deadline", "tile_for"]
+
+CACHED_TILES: Final = 2
+"""OpenVINO keeps the memory of several compiled shapes; together they may be as large as this many largest tiles."""
+
+LARGEST_TILE: Final = 512
+"""Input pixels. Throughput is flat from 128 on; beyond this only memory and the time between two tiles grow."""
+
+_STEP: Final = 16
+_LEAST_CORE: Final = 16
+_MARGIN: Final = 1.25
+_DEADLINE_MARGIN: Final = 40.0
+_LEAST_DEADLINE: Final = 30.0
+
+# (engine, architecture): bytes per input pixel, and bytes per output pixel
+_MEASURED: Final[dict[tuple[str, str], tuple[int, int]]] = {
+    ("opencv", "fsrcnn"): (1080, 35),
+    ("opencv", "espcn"): (1010, 16),
+    ("opencv", "lapsrn"): (0, 390),
+    ("openvino", "fsrcnn"): (350, 35),
+    ("openvino", "espcn"): (480, 36),
+    ("openvino", "lapsrn"): (0, 255),
+}
+# EDSR: bytes per feature channel and input pixel, and bytes per output pixel
+_RESIDUAL: Final[dict[str, tuple[int, int]]] = {"opencv": (20, 52), "openvino": (14, 46)}
+_UNKNOWN_ENGINE: Final = "opencv"
+
+
+def bytes_per_input_pixel(spec: ModelSpec, engine: str) -> int:
+    """An upper bound of the memory that a pixel of a tile's input takes while ``engine`` infers it.
+
+    An architecture or engine without measurements is taken for a residual network of its width on OpenCV.
+    """
+    area = spec.scale**2
+    known = _MEASURED.get((engine, spec.architecture))
+    if known is not None:
+        return known[0] + known[1] * area
+    per_channel, per_output = _RESIDUAL.get(engine, _RESIDUAL[_UNKNOWN_ENGINE])
+    return per_channel * _width(spec) + per_output * area
+
+
+def tile_for(spec: ModelSpec, engine: str, available: int) -> int:
+    """The greatest edge of a tile's input, halo included, that fits into ``available`` bytes.
+
+    ``available`` is what the process may still take with the network loaded. A multiple of 16, at most
+    :data:`LARGEST_TILE` unless the halo needs more. Raises ``PermanentError("too_large_for_memory")`` when not even
+    the smallest tile fits.
+    """
+    kept = CACHED_TILES if engine == "openvino" else 1
+    pixels = available / (bytes_per_input_pixel(spec, engine) * kept * _MARGIN)
+    edge = math.isqrt(max(0, int(pixels))) // _STEP * _STEP
+    least = math.ceil((2 * spec.receptive_radius + _LEAST_CORE) / _STEP) * _STEP
+    if edge < least:
+        raise PermanentError(
+            "too_large_for_memory",
+            f"{spec.name} needs tiles of {least}x{least} pixels on {engine}, and {available >> 20} MiB allow {edge}",
+        )
+    return max(least, min(edge, LARGEST_TILE))
+
+
+def tile_deadline(seconds_per_megapixel: float, tile: int) -> float:
+    """The seconds after which a worker that has not finished a tile of ``tile`` x ``tile`` pixels counts as hung.
+
+    ``seconds_per_megapixel`` of input is what :func:`srwatchd.engine.select.choose` measured. Wide margins: the
+    machine may be busy with something else.
+    """
+    return max(_LEAST_DEADLINE, _DEADLINE_MARGIN * seconds_per_megapixel * tile * tile / 1e6)
+
+
+def _width(spec: ModelSpec) -> int:
+    """The feature channels of a residual network of 3x3 convolutions: its radius tells how many there are."""
+    layers = max(1, spec.receptive_radius - 2)
+    return math.ceil(math.sqrt(max(1, spec.macs_per_input_pixel) / (9 * layers)))

@@ -1,0 +1,109 @@
+"""Between pixels and what a network sees: luma in [0, 1] for the luma models, BGR minus a mean for EDSR.
+
+The formulas are those of ``cv2.dnn_superres``: full-range Y'CrCb of ITU-R BT.601 (JFIF), Cr and Cb resized
+bilinearly. One thing is better here: the result is rounded once, in RGB, not twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import cv2
+import numpy as np
+
+from srwatchd.engine.base import plane_count
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from srwatchd.config.models import ModelSpec
+    from srwatchd.engine.base import Samples
+
+__all__ = ["Prepared", "finish", "prepare"]
+
+_RGB: Final = 3
+_CV: Final[Any] = cv2
+"""Its stubs know neither shapes nor dtypes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A tile made ready: ``blob`` is H x W x C of float32 as the network takes it.
+
+    ``chroma`` holds Cr and Cb around 0.5, or nothing; ``grey`` says that one plane goes out.
+    """
+
+    blob: NDArray[np.float32]
+    chroma: tuple[NDArray[np.float32], ...]
+    grey: bool
+    dtype: np.dtype[np.generic]
+
+
+def prepare(tile: Samples, spec: ModelSpec) -> Prepared:
+    """The network's input for ``tile``."""
+    grey = plane_count(tile) == 1
+    white = float(np.iinfo(tile.dtype).max)
+    if spec.input_colour == "bgr":
+        return Prepared(_less_mean(tile, spec, grey=grey), (), grey, tile.dtype)
+    scaled = np.multiply(tile, np.float32(1.0 / white), dtype=np.float32)
+    if grey:
+        return Prepared(_ranged(scaled, spec), (), grey, tile.dtype)
+    luma, red, blue = _CV.split(_CV.cvtColor(scaled, _CV.COLOR_RGB2YCrCb))
+    return Prepared(_ranged(luma[:, :, np.newaxis], spec), (red, blue), grey, tile.dtype)
+
+
+def finish(planes: NDArray[np.float32], prepared: Prepared, spec: ModelSpec) -> Samples:
+    """The upscaled tile from the network's output, C x H x W; ``planes`` is not written to."""
+    low, high = spec.input_range
+    if spec.input_colour == "bgr":
+        return _with_mean(planes, prepared, spec)
+    luma = planes[0] if (low, high) == (0.0, 1.0) else (planes[0] - low) / (high - low)
+    luma = np.clip(luma, 0.0, 1.0)
+    if prepared.grey:
+        return _rounded(luma[:, :, np.newaxis], prepared.dtype)
+    size = (luma.shape[1], luma.shape[0])
+    chroma = [_CV.resize(plane, size, interpolation=_CV.INTER_LINEAR) for plane in prepared.chroma]
+    merged = _CV.merge([luma, *chroma])
+    return _rounded(_CV.cvtColor(merged, _CV.COLOR_YCrCb2RGB, dst=merged), prepared.dtype)
+
+
+def _ranged(unit: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
+    """Values of [0, 1] in the range that the network was trained on."""
+    low, high = spec.input_range
+    return unit if (low, high) == (0.0, 1.0) else unit * np.float32(high - low) + np.float32(low)
+
+
+def _less_mean(tile: Samples, spec: ModelSpec, *, grey: bool) -> NDArray[np.float32]:
+    """BGR in the network's range minus its mean."""
+    low, high = spec.input_range
+    factor = np.float32((high - low) / float(np.iinfo(tile.dtype).max))
+    bgr = np.repeat(tile, _RGB, axis=2) if grey else tile[:, :, ::-1]
+    blob: NDArray[np.float32] = np.multiply(bgr, factor, dtype=np.float32, order="C")
+    blob -= np.asarray(spec.mean, np.float32) - np.float32(low)
+    return blob
+
+
+def _with_mean(planes: NDArray[np.float32], prepared: Prepared, spec: ModelSpec) -> Samples:
+    """RGB (or their mean, for grey) of [0, 1] from BGR planes less the mean, rounded."""
+    low, high = spec.input_range
+    blue, green, red = (
+        plane + np.float32(mean - low) for plane, mean in zip(planes, spec.mean or (0.0,) * _RGB, strict=True)
+    )
+    merged = (
+        ((blue + green + red) / np.float32(_RGB))[:, :, np.newaxis] if prepared.grey else _CV.merge([red, green, blue])
+    )
+    merged *= np.float32(1.0 / (high - low))
+    return _rounded(merged, prepared.dtype)
+
+
+def _rounded(unit: NDArray[np.float32], dtype: np.dtype[np.generic]) -> Samples:
+    """Values of about [0, 1] as full-range integers, half to even, saturated; ``unit`` is used up."""
+    shape = unit.shape
+    np.maximum(unit, 0.0, out=unit)
+    rounded: Samples
+    if dtype == np.uint8:
+        rounded = _CV.convertScaleAbs(unit, alpha=255.0)
+    else:
+        rounded = _CV.multiply(unit, (65535.0,) * 4, dtype=_CV.CV_16U)
+    return rounded.reshape(shape)

@@ -1,0 +1,189 @@
+"""How a picture is cut into tiles: every input pixel has its context, every result pixel is written exactly once.
+
+Pure integer arithmetic. A tile is what goes through the network: a *core*, the pixels that are kept, and a *halo* of
+context on each side. All tiles of one plan have the same input shape, because an engine compiles a network for a
+shape: a tile at the far edge is shifted back, not shrunk, and keeps only what is new. Where the halo leaves the
+picture it is filled by reflection without repeating the edge pixel, which a picture of one pixel survives, too.
+
+The edge of the input shape is taken from a short ladder of lengths (:func:`rung`), so that pictures of many sizes
+share few shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Padding", "Tile", "TilePlan", "Window", "plan", "reflected", "rung"]
+
+_FIRST_RUNG: Final = 32
+_STEPS_PER_OCTAVE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of pixels: ``top`` and ``left`` inclusive, ``bottom`` and ``right`` exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The index of these rows and columns in an array of H x W x C."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """Rows and columns that reflection adds around what was read."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def __bool__(self) -> bool:
+        return bool(self.top or self.left or self.bottom or self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One pass through the network.
+
+    ``read`` (source pixels) extended by ``padding`` is the network's input; of its output the part ``core`` (output
+    pixels, relative to the tile) is written to ``target`` (pixels of the result).
+    """
+
+    read: Window
+    padding: Padding
+    core: Window
+    target: Window
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A tile along one axis: read [start, stop) and reflect, write [first, last) of the source's pixels."""
+
+    start: int
+    stop: int
+    before: int
+    after: int
+    first: int
+    last: int
+
+    @property
+    def origin(self) -> int:
+        return self.start - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlan:
+    """The tiles of one picture, row by row. ``len(plan)`` is their number, iteration yields each :class:`Tile`.
+
+    ``input_height`` and ``input_width`` are the one shape of every tile, halo included.
+    """
+
+    width: int
+    height: int
+    scale: int
+    halo: int
+    input_height: int
+    input_width: int
+
+    def __len__(self) -> int:
+        return _count(self.height, self.input_height, self.halo) * _count(self.width, self.input_width, self.halo)
+
+    def __iter__(self) -> Iterator[Tile]:
+        for row in _spans(self.height, self.input_height, self.halo):
+            for column in _spans(self.width, self.input_width, self.halo):
+                yield _tile(row, column, self.scale)
+
+
+def plan(width: int, height: int, *, tile: int, halo: int, scale: int) -> TilePlan:
+    """The tiles for a picture of ``width`` x ``height`` pixels.
+
+    ``tile`` bounds the edge of a tile's input, halo included; the plan may choose a smaller one that fits the
+    picture better. ``halo`` is the network's receptive radius in input pixels. Raises :class:`ValueError` when a
+    size is not positive or the tile leaves no core.
+    """
+    if min(width, height, scale) < 1 or halo < 0 or tile <= 2 * halo:
+        raise ValueError(f"no plan for {width}x{height}, tile {tile}, halo {halo}, scale {scale}")
+    return TilePlan(
+        width=width,
+        height=height,
+        scale=scale,
+        halo=halo,
+        input_height=_edge(height, tile, halo),
+        input_width=_edge(width, tile, halo),
+    )
+
+
+def rung(length: int) -> int:
+    """The least length of the ladder 32, 40, 48, 56, 64, 80, 96 ... (four per octave) that is not below ``length``."""
+    octave = _FIRST_RUNG
+    while octave * 2 <= length:
+        octave *= 2
+    step = octave // _STEPS_PER_OCTAVE
+    return max(_FIRST_RUNG, -(-length // step) * step)
+
+
+def reflected(length: int, *, before: int, after: int) -> list[int]:
+    """The indices that extend ``range(length)`` by reflection about its end pixels: 2 1 [0 1 2 3] 2 1.
+
+    Reflection goes to and fro when a side is longer than the range; one pixel repeats itself.
+    """
+    period = max(1, 2 * (length - 1))
+    folded = (index % period for index in range(-before, length + after))
+    return [min(index, period - index) if length > 1 else 0 for index in folded]
+
+
+def _edge(extent: int, tile: int, halo: int) -> int:
+    """The input's edge: as few tiles as ``tile`` allows, evenly sized, on a rung if that is not above ``tile``."""
+    count = -(-extent // (tile - 2 * halo))
+    return min(tile, rung(-(-extent // count) + 2 * halo))
+
+
+def _count(extent: int, edge: int, halo: int) -> int:
+    return -(-extent // (edge - 2 * halo))
+
+
+def _spans(extent: int, edge: int, halo: int) -> Iterator[_Span]:
+    core = edge - 2 * halo
+    for index in range(_count(extent, edge, halo)):
+        first = index * core
+        origin = max(0, min(first, extent - core)) - halo
+        start, stop = max(0, origin), min(extent, origin + edge)
+        yield _Span(
+            start=start,
+            stop=stop,
+            before=start - origin,
+            after=origin + edge - stop,
+            first=first,
+            last=min(first + core, extent),
+        )
+
+
+def _tile(row: _Span, column: _Span, scale: int) -> Tile:
+    target = Window(row.first * scale, column.first * scale, row.last * scale, column.last * scale)
+    down, across = row.origin * scale, column.origin * scale
+    return Tile(
+        read=Window(row.start, column.start, row.stop, column.stop),
+        padding=Padding(row.before, column.before, row.after, column.after),
+        core=Window(target.top - down, target.left - across, target.bottom - down, target.right - across),
+        target=target,
+    )
