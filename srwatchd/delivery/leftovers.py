@@ -21,6 +21,7 @@ PURPOSES: Final = frozenset({"result", "source", "sidecar"})
 
 _PRIVATE: Final = ".srwatchd"
 _JOB: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_STAGED: Final = re.compile(rf"{re.escape(STAGING_PREFIX)}({_JOB.pattern})\.({'|'.join(sorted(PURPOSES))})")
 
 
 def staged_name(job: str, purpose: str) -> str:
@@ -47,8 +48,8 @@ def remove_leftovers(root_fd: int, live: Collection[str]) -> list[str]:
         folders[:] = [name for name in folders if name != _PRIVATE]
         relative = folder.removeprefix(".").removeprefix("/")
         for name in files:
-            job, _, purpose = name.removeprefix(STAGING_PREFIX).rpartition(".")
-            if not name.startswith(STAGING_PREFIX) or purpose not in PURPOSES or job in live:
+            staged = _STAGED.fullmatch(name)
+            if staged is None or staged[1] in live:
                 continue
             if _remove_unlocked(name, dir_fd=folder_fd):
                 removed.append(f"{relative}/{name}" if relative else name)

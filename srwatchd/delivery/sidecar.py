@@ -66,7 +66,9 @@ def write_sidecar(destination: Destination, name: str, data: Mapping[str, Any]) 
             if _written_by(split(place)[1], here) == job:
                 sync_directory(here)
                 return
-            _must_be_free(base, here, name)
+            taken = _exists(base, here)
+        if taken:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(destination.root / name))
         with destination.stage(folder, job, purpose="sidecar") as staged:
             text = json.dumps(dict(data), ensure_ascii=True, indent=2) + "\n"
             with host_errors(destination.root / place, "writing"), os.fdopen(os.dup(staged.fd), "wb") as file:
@@ -84,10 +86,11 @@ def remove_sidecar(destination: Destination, name: str, job: str) -> None:
             sync_directory(here)
 
 
-def _must_be_free(base: str, dir_fd: int, name: str) -> None:
+def _exists(base: str, dir_fd: int) -> bool:
     with contextlib.suppress(FileNotFoundError):
         os.stat(base, dir_fd=dir_fd, follow_symlinks=False)
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        return True
+    return False
 
 
 def _written_by(base: str, dir_fd: int) -> str | None:

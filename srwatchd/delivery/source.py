@@ -61,12 +61,16 @@ class Claim:
                 return None
 
     def placement(self, name: str) -> Placement | None:
-        """What a plain rename to ``name`` makes, to be recorded before; None when the claim is gone."""
+        """What a plain rename to ``name`` makes, to be recorded before; None when the claim is gone.
+
+        Makes the content durable as well: its writer may have left it in the page cache, and a rename is no fsync.
+        """
         descriptor = self.open()
         if descriptor is None:
             return None
         try:
             with host_errors(self.place or self.name, "reading the claimed source"):
+                os.fsync(descriptor)
                 found = os.fstat(descriptor)
                 digest = self.sha256 or hash_descriptor(descriptor)
         finally:

@@ -1,13 +1,13 @@
 """The three ends of a job: its result delivered, its source archived, its source quarantined.
 
 Each function finds a free name, lets the caller record it, and takes it without a race; when somebody is quicker it
-goes on with the next name. ``record`` must be durable on return. After a crash, or a HostError, the caller repeats the same
-function with ``planned``, the placement it recorded last: what was done is recognised, the rest is done.
+goes on with the next name. ``record`` must be durable on return. After a crash, or a HostError, the caller repeats the
+same function with ``planned``, the placement it recorded last: what was done is recognised, the rest is done.
 
-A name is free when nothing has it, byte for byte; that is what the kernel decides when the name is taken. Before,
-and only as a courtesy to clients that fold case or Unicode forms, a name is also avoided when an existing one differs
-only by these. That look costs the same in a folder of any size: at most :data:`LISTED` entries are read, and a few spellings of
-the name itself are tried. In a larger folder a differently spelled twin can be missed.
+A name is free when nothing has it, byte for byte; that is what the kernel decides when the name is taken. Before, and
+only as a courtesy to clients that fold case or Unicode forms, a name is also avoided when an existing one differs only
+by these. That look costs the same in a folder of any size: at most :data:`LISTED` entries are read, and a few
+spellings of the name itself are tried. In a larger folder a differently spelled twin can be missed.
 """
 
 from __future__ import annotations

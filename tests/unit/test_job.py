@@ -22,6 +22,7 @@ from srwatchd.job import (
     diagram,
 )
 
+RENAMED: tuple[dict[str, Any], ...] = ({"name": "c"}, {"ctime_ns": 99}, {"owner": 99})
 SNAPSHOT = Snapshot(name="sub/b\udcff.jpg", device=1, inode=2, size=3, mtime_ns=4, ctime_ns=5, owner=6)
 RECORD = Record(job="j1", folder="f", snapshot=SNAPSHOT, claimed_at="2024-01-01T00:00:00Z")
 
@@ -71,13 +72,18 @@ def test_diagram_shows_every_transition() -> None:
     assert "    delivered --> [*]" in lines
 
 
+def _changed(field: str) -> Snapshot:
+    change: dict[str, Any] = {field: 99}
+    return replace(SNAPSHOT, **change)
+
+
 @pytest.mark.parametrize("field", ["device", "inode", "size", "mtime_ns"])
 def test_same_content_sees_a_change(field: str) -> None:
     """Another file, size or modification time is another content."""
-    assert not SNAPSHOT.same_content(replace(SNAPSHOT, **{field: 99}))
+    assert not SNAPSHOT.same_content(_changed(field))
 
 
-@pytest.mark.parametrize("change", [{"name": "c"}, {"ctime_ns": 99}, {"owner": 99}])
+@pytest.mark.parametrize("change", RENAMED)
 def test_same_content_survives_a_rename(change: dict[str, Any]) -> None:
     """A rename changes the name and ctime, not the content."""
     assert SNAPSHOT.same_content(replace(SNAPSHOT, **change))

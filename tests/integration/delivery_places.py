@@ -1,0 +1,45 @@
+"""Mounts for the tests of delivery: a second file system, and a second mount of the same one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["bind", "mount", "tmpfs"]
+
+
+@contextlib.contextmanager
+def mount(point: Path, *arguments: str) -> Iterator[Path]:
+    """Mount at the new folder ``point`` for the time of the block; skips where that is not allowed."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting needs root")
+    point.mkdir()
+    done = subprocess.run(["mount", *arguments, str(point)], capture_output=True, text=True, check=False)  # noqa: S607
+    if done.returncode != 0:
+        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], check=True)  # noqa: S607
+
+
+def tmpfs(point: Path, options: str = "size=1m") -> contextlib.AbstractContextManager[Path]:
+    """A small file system of its own."""
+    return mount(point, "-t", "tmpfs", "-o", options, "tmpfs")
+
+
+@contextlib.contextmanager
+def bind(point: Path, of: Path) -> Iterator[Path]:
+    """A second mount of the folder ``of``: the same file system, and yet rename says EXDEV."""
+    of.mkdir()
+    with mount(point, "--bind", str(of)) as mounted:
+        yield mounted
