@@ -176,8 +176,6 @@ class _Verifier:
         if line.action != "ledger.segment_retired":
             return None
         self._retired += 1
-        if line.fields.get("srwatchd.segment.intact") is not True:
-            return f"the retired segment {line.text('file.name')!r} was broken"
         gone = self._gone
         stated = (
             line.text("file.name"),
@@ -186,6 +184,8 @@ class _Verifier:
         )
         if gone is not None and stated == (gone.name, gone.last_sequence, gone.last_hash):
             self._gone = None
+        if line.fields.get("srwatchd.segment.intact") is not True:
+            return f"the retired segment {line.text('file.name')!r} was broken"
         return None
 
 
