@@ -154,8 +154,9 @@ class Pool:
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109  it kills instead of raising
         """Lend nothing more, wait ``timeout`` seconds for the borrowers, then end every process and reap it.
 
-        A call that is cut off raises ``HostError("workers_unavailable")``. Only a process that sleeps in the
-        kernel on a hung disk can remain, already killed.
+        The latter is a matter of milliseconds; at worst it takes seven seconds more. A call that is cut off raises
+        ``HostError("workers_unavailable")``. Only a process that sleeps in the kernel on a hung disk can remain,
+        already killed.
         """
         self._closed = True
         await _cancelled(self._places)

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import functools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -230,10 +231,13 @@ async def test_progress_restarts_the_deadline(worker):
 @with_worker()
 async def test_a_late_look_is_not_taken_for_a_hang(worker):
     """When the supervisor itself was held up, an answer that came in time counts."""
-    call = asyncio.ensure_future(worker.call("steps", {"count": 1, "pause": 0.2}, deadline=1))
-    await asyncio.sleep(0.05)
-    time.sleep(1.5)  # noqa: ASYNC251  holding up the loop is the point
-    assert await call == {"steps": 1}
+    params = {"count": 0, "pause": 0, "then": 0.5}
+    call = asyncio.ensure_future(worker.call("steps", params, deadline=1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert select.select([worker._connection], [], [], 30)[0]
+    time.sleep(1.5)  # noqa: ASYNC251  holding up the loop beyond the deadline is the point
+    assert await call == {"steps": 0}
 
 
 @with_worker(replace(SETTINGS, data_limit=200 << 20))
