@@ -1,0 +1,110 @@
+"""status, pause, resume, retry: looking at and steering a daemon, running or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from srwatchd.cli.options import config_option, folder_option, json_option, print_json
+from srwatchd.config import load
+from srwatchd.control.socket import NotRunningError, call
+from srwatchd.daemon.offline import Offline
+from srwatchd.intake.names import display
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from srwatchd.config import Config
+
+__all__ = ["pause", "resume", "retry", "status"]
+
+
+@click.command(epilog="Example: srwatchd status --config srwatchd.yaml --json")
+@config_option
+@json_option
+@click.pass_context
+def status(ctx: click.Context, config_path: Path, as_json: bool) -> None:
+    """Show what waits, what is in work, what is held and why.
+
+    Exit status 0, 5 when no daemon runs, 7 when a person is needed.
+    """
+    report = call(load(config_path).state_dir / "control.sock", "status")
+    if as_json:
+        print_json(report)
+    else:
+        _print_status(report)
+    ctx.exit(7 if report["needs_person"] else 0)
+
+
+@click.command(epilog="Example: srwatchd pause --config srwatchd.yaml --folder scans")
+@config_option
+@folder_option
+def pause(config_path: Path, folder_id: str | None) -> None:
+    """Start no more pictures; what is in work is finished. Survives a restart."""
+    _steer(load(config_path), "pause", folder=folder_id)
+    click.echo(f"paused: {folder_id or 'all folders'}")
+
+
+@click.command(epilog="Example: srwatchd resume --config srwatchd.yaml")
+@config_option
+@folder_option
+def resume(config_path: Path, folder_id: str | None) -> None:
+    """Go on after a pause."""
+    _steer(load(config_path), "resume", folder=folder_id)
+    click.echo(f"resumed: {folder_id or 'all folders'}")
+
+
+@click.command(epilog="Example: srwatchd retry --config srwatchd.yaml scans/page-7.tif")
+@config_option
+@folder_option
+@click.option("--all", "everything", is_flag=True, help="Everything in the error folders.")
+@click.argument("names", nargs=-1)
+def retry(config_path: Path, folder_id: str | None, everything: bool, names: tuple[str, ...]) -> None:
+    """Put pictures from the error folder back into the inbox.
+
+    NAMES are paths relative to the error folder.
+    """
+    if bool(names) == everything:
+        raise click.UsageError("name pictures, or say --all")
+    moved = _steer(load(config_path), "retry", folder=folder_id, names=list(names))
+    for name in moved["moved"]:
+        click.echo(f"back in the inbox: {display(name)}")
+    for name in moved["missing"]:
+        click.echo(f"not in an error folder: {display(name)}", err=True)
+    if moved["missing"]:
+        raise click.exceptions.Exit(1)
+
+
+def _steer(config: Config, command: str, **fields: Any) -> Any:
+    """Ask the daemon; without one do it under its lock."""
+    try:
+        return call(config.state_dir / "control.sock", command, timeout=600.0, **fields)
+    except NotRunningError:
+        with Offline(config) as offline:
+            return offline.answer(command, fields)
+
+
+def _print_status(report: dict[str, Any]) -> None:
+    console = Console()
+    table = Table(title=f"srwatchd {report['version']}, {report['jobs']['in_work']} in work", title_justify="left")
+    for heading in ("folder", "state", "waiting", "in work", "delivered", "in error", "model", "engine"):
+        table.add_column(heading)
+    for folder in report["folders"]:
+        state = "paused" if folder["paused"] else folder["state"]
+        cells = (folder["id"], state, folder["waiting"], folder["in_work"], folder["delivered"], folder["quarantined"])
+        table.add_row(*(escape(str(cell)) for cell in (*cells, folder["model"], folder["engine"])))
+    console.print(table)
+    for folder in report["folders"]:
+        if folder["hold"]:
+            hold = folder["hold"]
+            console.print(f"[bold]{escape(folder['id'])} is held[/] since {hold['since']}: {escape(hold['message'])}")
+            console.print(f"  what to do: {escape(hold['hint'])}")
+        for file in folder["files"]:
+            console.print(f"  {escape(folder['id'])}/{escape(display(file['name']))}: {escape(file['reason'])}")
+    for job in report["jobs"]["running"]:
+        tiles = f" tile {job['done']} of {job['total']}" if job["total"] else ""
+        console.print(f"  {escape(job['folder'])}/{escape(display(job['name']))}: {job['stage']}{tiles}")

@@ -1,0 +1,115 @@
+"""Both ends of the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from srwatchd.errors import FatalError, SrwatchdError, from_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+__all__ = ["ControlServer", "NotRunningError", "call"]
+
+_LINE_LIMIT: Final = 64 << 20
+_READ_TIMEOUT: Final = 10.0
+
+
+class NotRunningError(FatalError):
+    """No daemon answers on the socket."""
+
+    exit_code = 5
+
+
+class ControlServer:
+    """Answers requests ``{"command": ..., ...}`` with ``{"ok": ...}`` or ``{"error": ...}``.
+
+    The socket is made with mode 0660: whoever may write it may steer the daemon.
+    """
+
+    def __init__(self, path: Path, answer: Callable[[dict[str, Any]], Awaitable[Any]]) -> None:
+        self._path = path
+        self._answer = answer
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. A socket left by a dead daemon is replaced; the caller holds the state's lock."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        with _short(self._path) as address:
+            listener.bind(address)
+        self._path.chmod(0o660)
+        listener.setblocking(False)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=1 << 20)
+
+    async def close(self) -> None:
+        """Stop listening and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), _READ_TIMEOUT)
+            answer: dict[str, Any]
+            try:
+                request = json.loads(line)
+                answer = {"ok": await self._answer(request)}
+            except SrwatchdError as error:
+                answer = {"error": error.to_wire()}
+            except (ValueError, TypeError, KeyError) as error:
+                answer = {"error": SrwatchdError("not_running", f"a request that was not understood: {error}").to_wire()}
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass  # the client has gone away or says nothing; nobody is left to tell
+        finally:
+            writer.close()
+
+
+def call(path: Path, command: str, /, *, timeout: float = 60.0, **fields: Any) -> Any:
+    """Ask the daemon behind ``path`` and return its answer.
+
+    Raises :class:`NotRunningError` when none listens, and the error that the daemon answered.
+    """
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(timeout)
+    try:
+        with _short(path) as address:
+            client.connect(address)
+        client.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
+        with client.makefile("rb") as stream:
+            line = stream.readline(_LINE_LIMIT)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+        raise NotRunningError("not_running", f"no daemon answers on {str(path)!r}") from error
+    finally:
+        client.close()
+    if not line:
+        raise NotRunningError("not_running", f"the daemon behind {str(path)!r} ended before it answered")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise from_wire(answer["error"])
+    return answer["ok"]
+
+
+class _short(contextlib.AbstractContextManager[str]):  # noqa: N801 - reads as a verb
+    """An address of at most 107 bytes for any socket path: through the descriptor of its directory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __enter__(self) -> str:
+        self._descriptor = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._descriptor}/{self._path.name}"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)

@@ -1,0 +1,1 @@
+"""The daemon: folders under patrol, jobs in turn, everything that outlives a reload."""

@@ -1,0 +1,390 @@
+"""One hot folder while it is served: patrolled for candidates, held when the host is at fault, taken up again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from srwatchd.audit import Entry
+from srwatchd.daemon.holds import Hold
+from srwatchd.daemon.jobrun import Outcome, Verdict
+from srwatchd.daemon.lane import Lane
+from srwatchd.daemon.premises import Premises
+from srwatchd.errors import HostError
+from srwatchd.intake.settle import Doomed, Ready, Settler, WaitReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from srwatchd.audit import Ledger
+    from srwatchd.config import Folder
+    from srwatchd.config.models import ModelSpec
+    from srwatchd.daemon.folderids import FolderIds
+    from srwatchd.daemon.jobrun import JobRun
+    from srwatchd.intake.hints import Hint
+    from srwatchd.job import Record, Snapshot
+    from srwatchd.pipeline.custody import Custody
+
+__all__ = ["ServedFolder", "Services", "Work"]
+
+_log = structlog.get_logger("srwatchd.folder")
+_ROUND_SECONDS: Final = 5.0
+_BATCH: Final = 32
+_FILE_HOLDS: Final = {
+    "source_unreadable": WaitReason.UNREADABLE,
+    "source_unmovable": WaitReason.UNMOVABLE,
+}
+_TRANSITORY: Final = frozenset(
+    {WaitReason.UNSEEN, WaitReason.SETTLING, WaitReason.UNDECODABLE, WaitReason.HOLE, WaitReason.EMPTY, WaitReason.TOO_SMALL}
+    | {WaitReason.QUEUED, WaitReason.IN_WORK}
+)
+"""What ends by itself within the grace; the rest waits for a writer or a person."""
+_INTERRUPTIONS: Final = 10
+_OLD_SECONDS: Final = 600.0
+_FULL_RETRY_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every served folder is given."""
+
+    state_id: str
+    ledger: Ledger
+    clock: Callable[[], str]
+    wake: Callable[[], None]
+    finished: set[str]
+    known: FolderIds
+    """Whether this state has served the folder of that id before; only a new one is made and marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run begins with: a candidate in the inbox, or a record of a claimed source."""
+
+    candidate: Ready | Doomed | None = None
+    record: Record | None = None
+
+
+class ServedFolder:
+    """Everything the daemon knows about one hot folder. Used from the event loop; the disk is touched in its lane."""
+
+    def __init__(self, config: Folder, spec: ModelSpec, services: Services, *, settle: float | None = None) -> None:
+        self.config = config
+        self.spec = spec
+        self.lane = Lane(config.id)
+        self.hold: Hold | None = None
+        self.paused = False
+        self.counts: Counter[Verdict] = Counter()
+        self.premises: Premises | None = None
+        self._services = services
+        self._settle = settle
+        self._settler: Settler | None = None
+        self._ready: deque[Ready | Doomed] = deque()
+        self._retries: list[tuple[float, Record]] = []
+        self._interrupted: deque[Record] = deque()
+        self._running: dict[str, JobRun] = {}
+        self._hints: deque[Hint] = deque(maxlen=65536)
+        self._woken = asyncio.Event()
+        self._next_scan = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def custody(self) -> Custody:
+        """What moves this folder's files; raises HostError while it is not open."""
+        return self._open_premises().custody
+
+    # -- patrol --------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the folder for the first time. Raises InstanceError; what the host is at fault for becomes a hold."""
+        try:
+            await self._take_up()
+        except HostError as error:
+            await self._hold(error)
+
+    async def patrol(self) -> None:
+        """Watch over the folder until cancelled."""
+        while True:
+            try:
+                await self._round()
+            except HostError as error:
+                await self._hold(error)
+            self._services.wake()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._seconds_to_next())
+            self._woken.clear()
+
+    async def close(self) -> None:
+        """Let the folder go."""
+        if self.premises is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.lane.run(self.premises.close), 5.0)
+        self.lane.close()
+
+    async def _round(self) -> None:
+        if self.hold is not None:
+            if self._loop.time() < self.hold.next_look or self._running:
+                return
+            await self._take_up()
+        premises = self._open_premises()
+        await self.lane.run(premises.check)
+        await self._take_hints(premises)
+        if self._loop.time() >= self._next_scan or not premises.watching():
+            await self._scan(premises)
+        await self._look(premises)
+        self._refill()
+
+    async def _take_up(self) -> None:
+        """Open what is not open, see that everything is as it should be, and go on with what was left."""
+        if self.premises is None:
+            create = self.config.id not in self._services.known
+            self.premises = await self.lane.run(
+                Premises.open, self.config, self._services, self._hinted, create=create, settle=self._settle
+            )
+            self._services.known.put(self.config.id)
+            self._settler = Settler(self.premises.timing, self.config)
+        await self.lane.run(self.premises.check)
+        await self.lane.run(self._enough_room)
+        await self._recover(self.premises)
+        if self.hold is not None:
+            await self._resume(self.hold)
+        self._next_scan = 0.0
+
+    async def _recover(self, premises: Premises) -> None:
+        """Go on with claims that nobody works on: left by a crash, or by a hold."""
+        self._retries.clear()
+        self._interrupted.clear()
+        working = {run.record.job for run in self._running.values() if run.record is not None}
+        for orphan in await self.lane.run(premises.orphans, working):
+            record = await self.lane.run(premises.custody.recover, orphan.record, present=orphan.source_present)
+            if record is None:
+                continue
+            if orphan.interruptions >= _INTERRUPTIONS:
+                await self.lane.run(premises.give_up, record, orphan.interruptions)
+            elif orphan.interruptions:
+                self._interrupted.append(record)
+            else:
+                self._retries.append((0.0, record))
+        await self.lane.run(premises.custody.sweep, working | {record.job for _, record in self._retries})
+
+    def _hinted(self, hint: Hint) -> None:
+        """Called in the observer's thread."""
+        self._hints.append(hint)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def _take_hints(self, premises: Premises) -> None:
+        settler = self._open_settler()
+        while self._hints:
+            hint = self._hints.popleft()
+            if premises.calls_for_scan(hint):
+                self._next_scan = 0.0
+            elif premises.calls_for_partial_scan(hint):
+                started = self._loop.time()
+                settler.seen(await self.lane.run(premises.scan, hint.name), self._loop.time(), started=started)
+            else:
+                settler.hinted(hint, self._loop.time())
+
+    async def _scan(self, premises: Premises) -> None:
+        self._next_scan = self._loop.time() + self.config.rescan_interval
+        if not premises.watching():
+            await self.lane.run(premises.watch_again)
+        started = self._loop.time()
+        snapshots = await self.lane.run(premises.scan)
+        self._open_settler().reconcile(snapshots, self._loop.time(), started=started)
+
+    async def _look(self, premises: Premises) -> None:
+        settler = self._open_settler()
+        names = settler.due(self._loop.time())
+        if names:
+            for name, look in await self.lane.run(premises.look_all, names):
+                if look is None:
+                    settler.forget(name)
+                else:
+                    settler.observe(look, self._loop.time())
+
+    def _refill(self) -> None:
+        """Reserve the next candidates in the folder's order, a few at a time so that the order stays fresh."""
+        settler = self._open_settler()
+        if len(self._ready) < _BATCH:
+            for verdict in settler.ready(self._loop.time(), limit=_BATCH):
+                settler.reserve(verdict.snapshot.name)
+                self._ready.append(verdict)
+
+    def _seconds_to_next(self) -> float:
+        now = self._loop.time()
+        due = [now + _ROUND_SECONDS, self._next_scan]
+        if self.hold is not None:
+            due = [now + _ROUND_SECONDS, self.hold.next_look]
+        elif self._settler is not None and (next_due := self._settler.next_due()) is not None:
+            due.append(next_due)
+        return max(0.005, min(due) - now)
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    def has_work(self) -> bool:
+        """Whether a run can start now."""
+        if self.hold is not None or self.paused or not self._in_active_hours():
+            return False
+        if not self._ready and self._settler is not None:
+            self._refill()
+        return bool(self._ready) or any(due <= self._loop.time() for due, _ in self._retries)
+
+    def next_work(self) -> Work:
+        """What the next run begins with; only after :meth:`has_work` said True."""
+        now = self._loop.time()
+        for place, (due, record) in enumerate(self._retries):
+            if due <= now:
+                del self._retries[place]
+                return Work(record=record)
+        return Work(candidate=self._ready.popleft())
+
+    def next_interrupted(self) -> Work | None:
+        """A job that the supervisor's own death interrupted, to be run alone."""
+        if self.hold is not None or self.paused or not self._interrupted or not self._in_active_hours():
+            return None
+        return Work(record=self._interrupted.popleft())
+
+    def started(self, run: JobRun) -> None:
+        """A run of this folder has begun."""
+        self._running[run.name] = run
+
+    def settled(self, run: JobRun, outcome: Outcome | None, *, wait: float = 0.0) -> None:
+        """Take in how a run ended; None when it was cancelled."""
+        self._running.pop(run.name, None)
+        now, name = self._loop.time(), run.name
+        if outcome is None or self._settler is None:
+            return
+        self.counts[outcome.verdict] += 1
+        error = outcome.error
+        if outcome.verdict is Verdict.RETRY and outcome.record is not None:
+            self._settler.claimed(name, now)
+            self._retries.append((now + wait, outcome.record))
+            self._loop.call_later(wait, self._services.wake)
+        elif outcome.verdict in (Verdict.DECLINED, Verdict.RELEASED):
+            if error is not None and error.code in ("incomplete", "not_a_picture", "empty"):
+                self._settler.undecodable(name, now)
+            else:
+                self._settler.put_back(name, now)
+        elif outcome.verdict is Verdict.HELD and isinstance(error, HostError):
+            if error.code in _FILE_HOLDS:
+                self._settler.hold(name, now, reason=_FILE_HOLDS[error.code], detail=error.message)
+            else:
+                self._settler.put_back(name, now)
+                self._loop.create_task(self._hold(error))
+        else:
+            self._settler.claimed(name, now)
+        self._woken.set()
+
+    def open_candidate(self, snapshot: Snapshot) -> int:
+        """A descriptor of a candidate that still is what it was; called in the lane."""
+        return self._open_premises().open_candidate(snapshot)
+
+    def grace_over(self, name: str) -> bool:
+        """Whether an undecodable file has had its grace."""
+        return self._open_settler().grace_over(name, self._loop.time())
+
+    # -- holds ---------------------------------------------------------------------------------------------------
+
+    async def _hold(self, error: HostError) -> None:
+        """Stop starting work here until the cause is gone."""
+        before = self.hold
+        free = _free(error.path) if error.code == "disk_full" else 0
+        self.hold = Hold.from_error(error, now=self._loop.time(), at=self._services.clock(), before=before, free=free)
+        if before is None or before.code != error.code:
+            _log.error("held", folder=self.config.id, code=error.code, reason=error.message, hint=error.hint)
+            fields = {"srwatchd.folder": self.config.id, "error.code": error.code, "error.message": error.message}
+            with contextlib.suppress(HostError):
+                await self.lane.run(self._services.ledger.append, [Entry("folder.held", "failure", fields=fields)])
+        if error.code.startswith("folder_") and self.premises is not None:
+            premises, self.premises, self._settler = self.premises, None, None
+            self._ready.clear()
+            await self.lane.run(premises.close)
+
+    async def _resume(self, hold: Hold) -> None:
+        fields = {"srwatchd.folder": self.config.id, "error.code": hold.code}
+        await self.lane.run(self._services.ledger.append, [Entry("folder.resumed", fields=fields)])
+        self.hold = None
+        _log.info("resumed", folder=self.config.id, after=hold.code)
+
+    def _enough_room(self) -> None:
+        """A full disk is tried again when something was freed, or now and then in case others hold the space."""
+        hold = self.hold
+        if hold is None or hold.code != "disk_full" or _free(hold.path) > hold.free:
+            return
+        if hold.tries % max(1, int(_FULL_RETRY_SECONDS / 30)):
+            raise HostError(hold.code, hold.message, hint=hold.hint, path=hold.path)
+
+    # -- report --------------------------------------------------------------------------------------------------
+
+    @property
+    def settled_everything(self) -> bool:
+        """Whether nothing is ready, in work, waiting for a retry or still settling."""
+        busy = self._ready or self._retries or self._interrupted or self._running
+        if busy or self._settler is None:
+            return not busy
+        return not any(each.reason in _TRANSITORY for each in self._settler.waiting().values())
+
+    def waiting_files(self, *, older_than: float = _OLD_SECONDS) -> list[dict[str, Any]]:
+        """Files in the inbox that have been there longer than ``older_than`` seconds, each with its reason."""
+        if self._settler is None:
+            return []
+        now = self._loop.time()
+        return [
+            {
+                "name": name,
+                "reason": waiting.reason.value,
+                "detail": waiting.detail,
+                "seconds": round(now - waiting.since),
+            }
+            for name, waiting in self._settler.waiting().items()
+            if now - waiting.since >= older_than and waiting.reason is not WaitReason.IN_WORK
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """What the status shows."""
+        waiting = 0 if self._settler is None else len(self._settler.waiting())
+        return {
+            "id": self.config.id,
+            "state": "held" if self.hold else "active" if self._in_active_hours() else "outside active hours",
+            "paused": self.paused,
+            "hold": self.hold.to_dict() if self.hold else None,
+            "waiting": waiting,
+            "retrying": len(self._retries) + len(self._interrupted),
+            "in_work": len(self._running),
+            "delivered": self.counts[Verdict.DELIVERED],
+            "quarantined": self.counts[Verdict.QUARANTINED],
+            "model": self.spec.name,
+            "files": self.waiting_files(),
+        }
+
+    def _in_active_hours(self) -> bool:
+        hours = self.config.active_hours
+        return not hours or any(span.contains(datetime.now().astimezone()) for span in hours)
+
+    def _open_premises(self) -> Premises:
+        if self.premises is None:
+            raise HostError("folder_missing", f"the folder {self.config.id!r} is not open", path=str(self.config.inbox))
+        return self.premises
+
+    def _open_settler(self) -> Settler:
+        if self._settler is None:
+            raise HostError("folder_missing", f"the folder {self.config.id!r} is not open", path=str(self.config.inbox))
+        return self._settler
+
+
+def _free(path: str) -> int:
+    """Bytes free on the file system of ``path`` or of the nearest folder above it that exists."""
+    while path:
+        with contextlib.suppress(OSError):
+            space = os.statvfs(path)
+            return space.f_bavail * space.f_frsize
+        path = path.rpartition("/")[0]
+    return 0

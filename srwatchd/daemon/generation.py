@@ -1,0 +1,273 @@
+"""What serves one configuration: workers, folders and the dispatcher. A reload replaces it whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from srwatchd import __version__
+from srwatchd.audit import Entry
+from srwatchd.audit.origin import timestamp
+from srwatchd.config.models import find_models, missing_models, verify_file
+from srwatchd.daemon.dispatcher import Dispatcher
+from srwatchd.daemon.folder import ServedFolder, Services
+from srwatchd.daemon.jobrun import JobRun, Verdict
+from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
+from srwatchd.errors import HostError, ModelError
+from srwatchd.intake.look import prepare_leases
+from srwatchd.pipeline.memory import plan_memory
+from srwatchd.pipeline.scratch import Scratch
+from srwatchd.pipeline.stages import Choice, Stages
+from srwatchd.worker.launch import SpawnSettings
+from srwatchd.worker.pool import Pool
+
+if TYPE_CHECKING:
+    from srwatchd.audit import Ledger
+    from srwatchd.config import Config
+    from srwatchd.config.models import ModelSpec
+    from srwatchd.daemon.folder import Work
+    from srwatchd.daemon.state import StateDirectory
+
+__all__ = ["Generation"]
+
+_log = structlog.get_logger("srwatchd.daemon")
+_CHOOSE_SECONDS: Final = 120.0
+_ONCE_SETTLE: Final = 2.0
+_ONCE_POLL: Final = 0.2
+_POOL_CLOSE_SECONDS: Final = 2.0
+_STALLED_SECONDS: Final = 60.0
+
+
+class Generation:
+    """Everything made from one configuration. ``once`` drains the inboxes and ends."""
+
+    def __init__(
+        self, config: Config, state: StateDirectory, ledger: Ledger, *, finished: set[str], once: bool = False
+    ) -> None:
+        self.config = config
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._state = state
+        self._ledger = ledger
+        self._finished = finished
+        self._once = once
+        self._paused = FolderIds(state, PAUSED)
+        self._known = FolderIds(state, KNOWN)
+        plan = plan_memory(config.memory_limit, config.workers)
+        threads = config.engine.threads or max(1, (os.cpu_count() or 1) // config.workers)
+        self._plan = plan
+        self._machine = {
+            "models_dir": str(config.models_dir),
+            "device": config.engine.device,
+            "precision": config.engine.precision,
+            "threads": threads,
+            "memory": plan.inference,
+        }
+        self._codec = Pool(
+            SpawnSettings(role="codec", tasks="srwatchd.pipeline.codec_tasks:TASKS", data_limit=plan.codec, threads=1),
+            count=plan.codec_workers,
+        )
+        self._inference = Pool(
+            SpawnSettings(
+                role="infer",
+                tasks="srwatchd.pipeline.inference_tasks:TASKS",
+                data_limit=plan.inference,
+                threads=threads,
+            ),
+            count=plan.inference_workers,
+        )
+        self._dispatcher: Dispatcher | None = None
+        self._choices: dict[str, Choice] = {}
+        self._ticked = time.monotonic()
+
+    @property
+    def folders(self) -> dict[str, ServedFolder]:
+        """The served folders by id."""
+        return {} if self._dispatcher is None else self._dispatcher.folders
+
+    async def start(self) -> None:
+        """Check the models, start the workers, open the folders, go on with what a crash left, begin to serve.
+
+        Raises ConfigurationError, ModelError and InstanceError; folders that cannot be opened now are held.
+        """
+        prepare_leases()
+        specs = self._models()
+        await asyncio.gather(self._codec.start(), self._inference.start())
+        self._choices = await self._choose(specs)
+        stages = Stages(
+            codec=self._codec,
+            inference=self._inference,
+            scratch=Scratch(self.config.state_dir / "scratch"),
+            choices=self._choices,
+            machine=self._machine,
+            decode_memory=self._plan.codec,
+        )
+        wake = asyncio.Event()
+        services = Services(
+            state_id=self._state.identity,
+            ledger=self._ledger,
+            clock=now,
+            wake=wake.set,
+            finished=self._finished,
+            known=self._known,
+        )
+        settle = _ONCE_SETTLE if self._once else None
+        served = [ServedFolder(each, specs[each.model], services, settle=settle) for each in self.config.folders]
+
+        def begin(folder: ServedFolder, work: Work) -> JobRun:
+            return JobRun(folder, stages, folder.spec, candidate=work.candidate, record=work.record)
+
+        slots = self._plan.codec_workers + self._plan.inference_workers
+        self._dispatcher = Dispatcher(served, slots=slots, start=begin, wake=wake)
+        for folder in served:
+            folder.paused = folder.config.id in self._paused
+        await asyncio.gather(*(folder.open() for folder in served))
+        self.tasks = {asyncio.create_task(folder.patrol(), name=f"patrol {folder.config.id}") for folder in served}
+        self.tasks.add(asyncio.create_task(self._dispatcher.loop(), name="dispatcher"))
+        self.tasks.add(asyncio.create_task(self._tick(), name="tick"))
+        if self._once:
+            self.tasks.add(asyncio.create_task(self._drained(), name="drained"))
+
+    async def stop(self, seconds: float) -> None:
+        """Finish or give back what is in flight, then end the workers and let the folders go."""
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=_POOL_CLOSE_SECONDS)
+        if self._dispatcher is not None:
+            await self._dispatcher.drain(seconds)
+        await asyncio.gather(self._codec.close(_POOL_CLOSE_SECONDS), self._inference.close(_POOL_CLOSE_SECONDS))
+        await asyncio.gather(*(folder.close() for folder in self.folders.values()))
+
+    def record(self, entry: Entry) -> None:
+        """Put an entry into the ledger that holds nothing up."""
+        with contextlib.suppress(HostError):
+            self._ledger.append([entry])
+
+    def pause(self, folder_ids: list[str], *, paused: bool) -> None:
+        """Pause or resume folders, durably."""
+        for folder_id in folder_ids:
+            self.folders[folder_id].paused = paused
+            self._paused.put(folder_id, present=paused)
+            action = "control.paused" if paused else "control.resumed"
+            self.record(Entry(action, fields={"srwatchd.folder": folder_id}))
+        if self._dispatcher is not None:
+            self._dispatcher.wake.set()
+
+    # -- report --------------------------------------------------------------------------------------------------
+
+    def makes_progress(self) -> bool:
+        """Whether the loop and the dispatcher have ticked lately: what the service manager's watchdog is told."""
+        return time.monotonic() - self._ticked < _STALLED_SECONDS
+
+    def headline(self) -> str:
+        """One line: the queue and the current picture."""
+        held = [folder.config.id for folder in self.folders.values() if folder.hold]
+        running = [] if self._dispatcher is None else list(self._dispatcher.runs.values())
+        waiting = sum(folder.report()["waiting"] for folder in self.folders.values())
+        current = f", {running[0].name!r} ({running[0].progress.stage})" if running else ""
+        return f"{waiting} waiting, {len(running)} in work{current}" + (f", held: {' '.join(held)}" if held else "")
+
+    def totals(self) -> dict[str, int]:
+        """How many runs ended how, since this configuration took effect."""
+        counts = {} if self._dispatcher is None else self._dispatcher.counts
+        return {verdict.value: number for verdict, number in counts.items() if number}
+
+    def status(self) -> dict[str, Any]:
+        """What ``srwatchd status --json`` prints."""
+        folders = []
+        for folder in self.folders.values():
+            choice = self._choices[folder.spec.name]
+            folders.append({**folder.report(), "engine": choice.engine, "engine_reason": choice.reason})
+        runs = [] if self._dispatcher is None else list(self._dispatcher.runs.values())
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "config": str(self.config.source),
+            "needs_person": any(folder["hold"] or folder["files"] for folder in folders),
+            "folders": folders,
+            "jobs": {
+                "in_work": len(runs),
+                "running": [
+                    {
+                        "folder": run.folder.config.id,
+                        "name": run.name,
+                        "job": run.record.job if run.record else "",
+                        "stage": run.progress.stage,
+                        "done": run.progress.done,
+                        "total": run.progress.total,
+                    }
+                    for run in runs
+                ],
+            },
+            "workers": [
+                {"role": each.role, "pid": each.pid, "phase": each.phase, "op": each.op}
+                for pool in (self._codec, self._inference)
+                for each in pool.states()
+            ],
+        }
+
+    def exit_status(self) -> int:
+        """For ``once``: 0 all delivered, 3 some quarantined, 75 something left."""
+        left = any(
+            folder.hold or not folder.settled_everything or folder.waiting_files(older_than=0.0)
+            for folder in self.folders.values()
+        )
+        if left:
+            return 75
+        return 3 if self.totals().get(Verdict.QUARANTINED.value) else 0
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _models(self) -> dict[str, ModelSpec]:
+        found = find_models(self.config.models_dir)
+        problems = missing_models(self.config, found)
+        if problems:
+            raise ModelError("model_missing", "; ".join(map(str, problems)))
+        specs = {folder.model: found[folder.model] for folder in self.config.folders}
+        for spec in specs.values():
+            verify_file(spec)
+        return specs
+
+    async def _choose(self, specs: dict[str, ModelSpec]) -> dict[str, Choice]:
+        """Load, test and time every model in an inference worker; the engines that will be used."""
+        choices = {}
+        async with self._inference.worker() as worker:
+            for spec in specs.values():
+                answer = await worker.call(
+                    "choose",
+                    {**self._machine, "model": spec.name, "engine": self.config.engine.name},
+                    deadline=_CHOOSE_SECONDS,
+                )
+                choice = Choice(**{**answer, "others": tuple(answer["others"])})
+                choices[spec.name] = choice
+                _log.info("model", name=spec.name, engine=choice.engine, reason=choice.reason, tile=choice.tile)
+                fields = {
+                    "srwatchd.model.name": spec.name,
+                    "srwatchd.model.scale": spec.scale,
+                    "srwatchd.model.sha256": spec.sha256,
+                    "srwatchd.engine.name": choice.engine,
+                    "srwatchd.engine.reason": choice.reason,
+                }
+                self.record(Entry("model.selected", fields=fields))
+        return choices
+
+    async def _tick(self) -> None:
+        while True:
+            self._ticked = time.monotonic()
+            await asyncio.sleep(1.0)
+
+    async def _drained(self) -> None:
+        """End when a scan has found nothing that could still become a job."""
+        await asyncio.sleep(_ONCE_SETTLE)
+        while not all(folder.hold or folder.settled_everything for folder in self.folders.values()):
+            await asyncio.sleep(_ONCE_POLL)
+
+
+def now() -> str:
+    """The time as RFC 3339, UTC, microseconds; for people, never for decisions."""
+    return timestamp(time.time_ns())

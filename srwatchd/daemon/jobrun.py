@@ -1,0 +1,322 @@
+"""One run of one job, from the look at a candidate to its final place. Readable from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import os
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from srwatchd.audit import FIELDS
+from srwatchd.errors import HostError, JobError, PermanentError, SrwatchdError, TransientError
+from srwatchd.intake.settle import Doomed
+from srwatchd.job import Attempt, Failure, State
+from srwatchd.pipeline.result import plan_result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from srwatchd.config.models import ModelSpec
+    from srwatchd.daemon.folder import ServedFolder
+    from srwatchd.intake.settle import Ready
+    from srwatchd.job import Record
+    from srwatchd.pipeline.custody import Custody
+    from srwatchd.pipeline.result import ResultPlan
+    from srwatchd.pipeline.stages import Choice, Picture, Stages
+
+__all__ = ["JobRun", "Outcome", "Verdict"]
+
+_UNDECODABLE: Final = frozenset({"incomplete", "not_a_picture", "empty"})
+"""What a picture that is still being written looks like: it stays in the inbox until its grace is over."""
+
+
+class Verdict(enum.Enum):
+    """How a run ended."""
+
+    DELIVERED = "delivered"
+    QUARANTINED = "quarantined"
+    DECLINED = "declined"
+    """Not claimed: intake goes on watching it."""
+    RELEASED = "released"
+    """Claimed and given back to the inbox."""
+    RETRY = "retry"
+    """An attempt failed; ``record`` waits for the next one."""
+    HELD = "held"
+    """The host is at fault; ``record`` (if claimed) waits until the folder is taken up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict with what is needed to act on it."""
+
+    verdict: Verdict
+    record: Record | None = None
+    error: SrwatchdError | None = None
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the status shows of a running job."""
+
+    stage: str = "probe"
+    done: int = 0
+    total: int = 0
+    nanoseconds: dict[str, int] = field(default_factory=dict)
+
+
+class JobRun:
+    """Takes one candidate or one claimed record through the stages.
+
+    The run is cancelled to stop it: what is in custody (a step that moves files) is finished first, then the source
+    is given back. ``run`` raises nothing but :class:`asyncio.CancelledError`.
+    """
+
+    def __init__(
+        self,
+        folder: ServedFolder,
+        stages: Stages,
+        spec: ModelSpec,
+        *,
+        candidate: Ready | Doomed | None = None,
+        record: Record | None = None,
+    ) -> None:
+        self.folder = folder
+        self.record = record
+        self.progress = _Progress()
+        self._custody = folder.custody
+        self._stages = stages
+        self._spec = spec
+        self._candidate = candidate
+        self._picture: Picture | None = None
+        self._engine = ""
+
+    @property
+    def name(self) -> str:
+        """The source's path relative to its inbox."""
+        if self.record is not None:
+            return self.record.name
+        return self._candidate.snapshot.name if self._candidate is not None else ""
+
+    @property
+    def choice(self) -> Choice:
+        """The engine and tile for this job's model."""
+        return self._stages.choice(self._spec.name)
+
+    async def run(self) -> Outcome:
+        """Do the job. Every error of this tree and every unknown one has become an outcome."""
+        try:
+            return await self._run()
+        except HostError as error:
+            return Outcome(Verdict.HELD, self.record, error)
+        except asyncio.CancelledError:
+            if self.record is not None and self.record.state is State.CLAIMED and not self.record.attempts:
+                with contextlib.suppress(SrwatchdError):
+                    await self._keep(self._custody.release, self.record, "stopped")
+            raise
+        finally:
+            if self._picture is not None:
+                self._picture.close()
+            if self.record is not None and self.record.state is State.CLAIMED:
+                with contextlib.suppress(SrwatchdError):
+                    await self._keep(self._custody.end, self.record)
+
+    async def _run(self) -> Outcome:
+        try:
+            if self.record is None:
+                declined = await self._admit()
+                if declined is not None:
+                    return declined
+            return await self._complete()
+        except TransientError as error:
+            return await self._failed(error)
+        except PermanentError as error:
+            return await self._quarantine(error)
+        except (SrwatchdError, OSError, asyncio.CancelledError):
+            raise
+        except Exception:  # noqa: BLE001 - an unknown error is a defect: it costs one picture, never the service
+            return await self._quarantine(PermanentError("internal_error", traceback.format_exc(limit=20)))
+
+    # -- from the inbox into custody ---------------------------------------------------------------------------
+
+    async def _admit(self) -> Outcome | None:
+        """Probe the candidate where it lies, then claim it. An outcome means that it was not claimed."""
+        candidate = self._candidate
+        assert candidate is not None  # noqa: S101 - a run without a record has a candidate
+        failure: SrwatchdError | None = None
+        if isinstance(candidate, Doomed):
+            failure = PermanentError(candidate.code, f"{candidate.snapshot.size} bytes, unchanged until its grace was over")
+        else:
+            try:
+                await self._probe(candidate)
+            except PermanentError as error:
+                if error.code in _UNDECODABLE and not self.folder.grace_over(candidate.snapshot.name):
+                    return Outcome(Verdict.DECLINED, error=error)
+                failure = error
+            except TransientError as error:
+                failure = error
+        try:
+            with self._timed("claim"):
+                self.record = await self._keep(self._custody.claim, candidate.snapshot)
+        except TransientError as error:  # changed, busy or gone: intake looks again
+            return Outcome(Verdict.DECLINED, error=error)
+        if failure is not None:
+            raise failure
+        return None
+
+    async def _probe(self, candidate: Ready) -> None:
+        with self._timed("decode"):
+            source = await self.folder.lane.run(self.folder.open_candidate, candidate.snapshot)
+            try:
+                self._picture = await self._stages.decode(source, self.folder.config, self._spec)
+            finally:
+                os.close(source)
+        if candidate.hole and not self._picture.info["sealed"]:
+            raise PermanentError("incomplete", "the file ends in a hole and its format cannot prove its end")
+
+    # -- from custody to done ----------------------------------------------------------------------------------
+
+    async def _complete(self) -> Outcome:
+        record = self._claimed()
+        await self._keep(self._custody.begin, record)
+        if self._picture is None:
+            with self._timed("decode"):
+                source = await self._keep(self._custody.open_source, record)
+                try:
+                    self._picture = await self._stages.decode(source, self.folder.config, self._spec)
+                finally:
+                    os.close(source)
+        hashing = asyncio.ensure_future(self._keep(self._custody.fingerprint, record))
+        try:
+            await self._produce(hashing)
+        finally:
+            hashing.cancel()
+            with contextlib.suppress(BaseException):
+                await hashing
+        if self.record is None or self.record.state is not State.DELIVERED:
+            return Outcome(Verdict.RELEASED, self.record)
+        return Outcome(Verdict.DELIVERED, self.record)
+
+    async def _produce(self, hashing: asyncio.Future[Record]) -> None:
+        """Upscale, encode, verify and deliver; on an implausible result once more on another engine."""
+        engines = (self.choice.engine, *self.choice.others)
+        for number, engine in enumerate(engines):
+            self._engine = engine
+            try:
+                await self._produce_on(engine, hashing)
+            except PermanentError as error:
+                if error.code != "result_not_plausible" or number + 1 == len(engines):
+                    raise
+            else:
+                return
+
+    async def _produce_on(self, engine: str, hashing: asyncio.Future[Record]) -> None:
+        picture = self._picture
+        assert picture is not None  # noqa: S101 - decoded above
+        record = self._claimed()
+        config = self.folder.config
+        plan = plan_result(
+            record.name, config.output, self._spec, picture.info, folder=config.id, date=self._custody.now()[:10]
+        )
+        with self._timed("upscale"):
+            result = await self._stages.upscale(
+                picture,
+                self._spec,
+                engine=engine,
+                tile=self._tile(record),
+                deadline=config.limits.seconds_per_megapixel,
+                on_tile=self._on_tile,
+            )
+        with contextlib.closing(result):
+            staged = await self._keep(self._custody.stage, record, plan.path)
+            try:
+                with self._timed("encode"):
+                    await self._stages.encode(picture, result, staged.fd, options=plan.options)
+                with self._timed("verify"):
+                    await self._stages.verify(picture, plan, staged.fd)
+                self.record = record = await hashing
+                with self._timed("deliver"):
+                    facts = self._facts(picture, plan)
+                    self.record = await self._keep(self._custody.finish, record, staged, plan.path, facts)
+            finally:
+                await self._keep(self._custody.discard, staged)
+
+    # -- when it goes wrong ------------------------------------------------------------------------------------
+
+    async def _failed(self, error: TransientError) -> Outcome:
+        record = self._claimed()
+        if error.code in ("source_changed", "source_busy"):
+            await self._keep(self._custody.release, record, error.code)
+            return Outcome(Verdict.RELEASED, record, error)
+        attempt = Attempt(at=self._custody.now(), code=error.code, message=error.message, engine=self._engine)
+        attempts = (*record.attempts, attempt)
+        if len(attempts) >= self.folder.config.retry.max_attempts:
+            reasons = "; ".join(f"{number}. {each.code}: {each.message}" for number, each in enumerate(attempts, 1))
+            exhausted = PermanentError("attempts_exhausted", f"{len(attempts)} attempts failed: {reasons}", hint=error.hint)
+            self.record = await self._keep(self._custody.note, record, attempt)
+            return await self._quarantine(exhausted)
+        self.record = await self._keep(self._custody.fail, record, attempt)
+        return Outcome(Verdict.RETRY, self.record, error)
+
+    async def _quarantine(self, error: JobError) -> Outcome:
+        record = self._claimed()
+        failure = Failure(code=error.code, message=error.message, hint=error.hint)
+        with self._timed("quarantine"):
+            self.record = await self._keep(self._custody.quarantine, record, failure)
+        return Outcome(Verdict.QUARANTINED, self.record, error)
+
+    # -- small things ------------------------------------------------------------------------------------------
+
+    def _claimed(self) -> Record:
+        assert self.record is not None  # noqa: S101 - claimed before
+        return self.record
+
+    def _tile(self, record: Record) -> int:
+        """The planned tile, halved for each time that the memory did not suffice."""
+        shortages = sum(attempt.code == "out_of_memory" for attempt in record.attempts)
+        return max(32, self.choice.tile >> shortages)
+
+    def _on_tile(self, done: int, total: int) -> None:
+        self.progress.done, self.progress.total = done, total
+
+    def _facts(self, picture: Picture, plan: ResultPlan) -> dict[str, Any]:
+        """What the ledger keeps of how the result was made."""
+        durations = {f"srwatchd.duration.{stage}": spent for stage, spent in self.progress.nanoseconds.items()}
+        return {
+            "srwatchd.model.name": self._spec.name,
+            "srwatchd.model.scale": self._spec.scale,
+            "srwatchd.model.sha256": self._spec.sha256,
+            "srwatchd.engine.name": self._engine,
+            "srwatchd.source.format": picture.info["format"],
+            "srwatchd.source.width": picture.width,
+            "srwatchd.source.height": picture.height,
+            "srwatchd.result.format": plan.format,
+            "srwatchd.result.width": plan.width,
+            "srwatchd.result.height": plan.height,
+            "srwatchd.tiles": self.progress.total,
+            **{name: spent for name, spent in durations.items() if name in FIELDS},
+        }
+
+    @contextlib.contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        self.progress.stage = stage
+        begin = time.monotonic_ns()
+        try:
+            yield
+        finally:
+            spent = time.monotonic_ns() - begin
+            self.progress.nanoseconds[stage] = self.progress.nanoseconds.get(stage, 0) + spent
+
+    async def _keep(self, step: Callable[..., Any], *args: Any) -> Any:
+        """Run a custody step to its end, even when this run is cancelled meanwhile."""
+        call = asyncio.ensure_future(self.folder.lane.run(step, *args))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            outcome = (await asyncio.gather(call, return_exceptions=True))[0]
+            if not isinstance(outcome, BaseException) and hasattr(outcome, "state"):
+                self.record = outcome
+            raise

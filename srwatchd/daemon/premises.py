@@ -1,0 +1,177 @@
+"""An opened hot folder: inbox, claims, observer, destinations. Everything here blocks and runs in the folder's lane."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from srwatchd.errors import HostError, TransientError
+from srwatchd.intake.claims import Claims
+from srwatchd.intake.hints import HintKind
+from srwatchd.intake.inbox import Inbox
+from srwatchd.intake.look import NotAPlainFileError, look, open_source, snapshot_of
+from srwatchd.intake.mounts import mount_of, timing_of
+from srwatchd.intake.scan import scan
+from srwatchd.intake.watch import Watcher
+from srwatchd.job import Failure
+from srwatchd.pipeline.custody import Custody
+from srwatchd.storage import host_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
+    from typing import Self
+
+    from srwatchd.config import Folder
+    from srwatchd.daemon.folder import Services
+    from srwatchd.intake.claims import Orphan
+    from srwatchd.intake.hints import Hint
+    from srwatchd.intake.look import Look
+    from srwatchd.intake.mounts import Timing
+    from srwatchd.job import Record, Snapshot
+
+__all__ = ["Premises", "make_destinations"]
+
+
+class Premises:
+    """The disk side of a served folder. Made by :meth:`open`."""
+
+    def __init__(
+        self, config: Folder, services: Services, inbox: Inbox, *, timing: Timing, local: bool, hinted: Callable[[Hint], None]
+    ) -> None:
+        self.timing = timing
+        self._config = config
+        self._inbox = inbox
+        self._local = local
+        self._hinted = hinted
+        self._claims = Claims(inbox)
+        self._watcher: Watcher | None = None
+        self.custody = Custody(
+            config,
+            inbox,
+            self._claims,
+            ledger=services.ledger,
+            clock=services.clock,
+            lease=local,
+            finished=services.finished,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        config: Folder,
+        services: Services,
+        hinted: Callable[[Hint], None],
+        *,
+        create: bool,
+        settle: float | None = None,
+    ) -> Self:
+        """Open (and with ``create`` make and mark) the folders. ``settle`` seconds replace the configured ones.
+
+        Raises HostError, and InstanceError when another daemon has the inbox.
+        """
+        if create:
+            make_destinations(config)
+        inbox = Inbox.open(config.inbox, state_id=services.state_id, create=create)
+        try:
+            with host_errors(config.inbox, "looking at the mount of"):
+                mount = mount_of(config.inbox)
+            timing = timing_of(mount, config, shared=config.source.samba_audit_log is not None)
+            if settle is not None:
+                timing = replace(timing, settle=settle, grace=settle)
+            premises = cls(config, services, inbox, timing=timing, local=not mount.remote, hinted=hinted)
+            premises.check()
+            premises.watch_again()
+        except BaseException:
+            inbox.close()
+            raise
+        return premises
+
+    def check(self) -> None:
+        """Raise HostError unless inbox and destinations are there and the latter can be written to."""
+        self._inbox.check()
+        places = {self._config.done, self._config.error}
+        if self._config.on_success == "archive":
+            places.add(self._config.archive)
+        for place in places:
+            with host_errors(place, "looking at"):
+                os.stat(place)
+                read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+            if read_only:
+                raise HostError("read_only", f"the folder {str(place)!r} is on a read-only file system", path=str(place))
+            if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+                raise HostError("not_writable", f"the folder {str(place)!r} cannot be written to", path=str(place))
+
+    def watching(self) -> bool:
+        """Whether hints come, or are not wanted here."""
+        return self.timing.poll or (self._watcher is not None and self._watcher.alive())
+
+    def watch_again(self) -> None:
+        """Begin to watch, anew if need be; where the kernel refuses, scans alone must do."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+        if not self.timing.poll:
+            with host_errors(self._config.inbox, "watching"):
+                self._watcher = Watcher(self._config.inbox, recursive=self._config.recursive, on_hint=self._hinted)
+
+    def calls_for_scan(self, hint: Hint) -> bool:
+        """Whether only a whole scan tells what happened."""
+        return hint.kind is HintKind.OVERFLOW
+
+    def calls_for_partial_scan(self, hint: Hint) -> bool:
+        """Whether a folder appeared, of whose content the kernel may say nothing."""
+        return hint.kind is HintKind.DIRECTORY
+
+    def scan(self, below: str = "") -> list[Snapshot]:
+        """Every wanted file, of the whole inbox or of one sub folder."""
+        return list(scan(self._inbox, self._config, below=below))
+
+    def look_all(self, names: Sequence[str]) -> list[tuple[str, Look | None]]:
+        """A look at each name; None where it is gone or no plain file any more."""
+        looks: list[tuple[str, Look | None]] = []
+        for name in names:
+            try:
+                looks.append((name, look(self._inbox, name, lease=self._local)))
+            except (FileNotFoundError, NotAPlainFileError):
+                looks.append((name, None))
+        return looks
+
+    def open_candidate(self, snapshot: Snapshot) -> int:
+        """A descriptor of exactly the file that ``snapshot`` saw; TransientError when it is another one now."""
+        try:
+            descriptor = open_source(self._inbox, snapshot.name)
+        except (FileNotFoundError, NotAPlainFileError):
+            raise TransientError("source_vanished", f"{snapshot.name!r} is gone from the inbox") from None
+        if not snapshot.same_content(snapshot_of(snapshot.name, os.fstat(descriptor))):
+            os.close(descriptor)
+            raise TransientError("source_changed", f"{snapshot.name!r} was written to meanwhile")
+        return descriptor
+
+    def orphans(self, working: AbstractSet[str]) -> list[Orphan]:
+        """Claims on the disk that no run of ours works on."""
+        return [orphan for orphan in self._claims.orphans() if orphan.record.job not in working]
+
+    def give_up(self, record: Record, interruptions: int) -> None:
+        """Quarantine a picture during which the daemon died again and again."""
+        error = f"the daemon ended {interruptions} times while it worked on this picture"
+        failure = Failure("interrupted_too_often", error, "Drop a smaller picture, or check the machine's memory.")
+        self.custody.quarantine(record, failure)
+
+    def close(self) -> None:
+        """Stop watching and give the inbox back."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        with contextlib.suppress(OSError):
+            self._inbox.close()
+
+
+def make_destinations(config: Folder) -> None:
+    """Make the done, error and archive folders that are missing."""
+    for place in {config.done, config.error, config.archive}:
+        with host_errors(place, "making the folder"):
+            if not place.is_dir():
+                place.mkdir(parents=True, exist_ok=True)
+                place.chmod(config.output.dir_mode)

@@ -1,0 +1,209 @@
+"""The daemon: start-up, main loop and shutdown, each readable in one screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from srwatchd import __version__
+from srwatchd.audit import Entry
+from srwatchd.config import load
+from srwatchd.control.socket import ControlServer
+from srwatchd.daemon import log
+from srwatchd.daemon.generation import Generation
+from srwatchd.daemon.offline import open_ledger
+from srwatchd.daemon.requests import Requests
+from srwatchd.daemon.state import StateDirectory
+from srwatchd.errors import ConfigurationError, FatalError, HostError, SrwatchdError
+from srwatchd.notify import Notifier, watchdog_interval
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from srwatchd.audit import Ledger, Opened
+    from srwatchd.config import Config
+
+__all__ = ["Daemon", "run"]
+
+_log = structlog.get_logger("srwatchd.daemon")
+_STOP_SECONDS: Final = 18.0
+_STATUS_SECONDS: Final = 2.0
+_LEDGER_SECONDS: Final = 5.0
+
+
+class _Wish(enum.Enum):
+    """What a signal or a request has asked for."""
+
+    NOTHING = 0
+    RELOAD = 1
+    STOP = 2
+
+
+def run(path: Path, *, once: bool = False) -> int:
+    """Be the daemon for the configuration at ``path`` until SIGTERM (or, with ``once``, until all is drained).
+
+    Returns the exit status. Raises :class:`FatalError` for what the command line reports and ends with.
+    """
+    config = load(path)
+    log.configure(level=config.log.level, form=config.log.format)
+    return asyncio.run(Daemon(config, once=once).run())
+
+
+class Daemon:
+    """Owns what outlives a reload: the state's lock, the ledger, the control socket and the signals."""
+
+    def __init__(self, config: Config, *, once: bool = False) -> None:
+        self._config = config
+        self._once = once
+        self._wish = _Wish.NOTHING
+        self._woken = asyncio.Event()
+        self._notifier = Notifier.from_environment()
+        self._generation: Generation | None = None
+        self._finished: set[str] = set()
+
+    async def run(self) -> int:
+        """Start up, serve, shut down; the exit status."""
+        async with self._opened() as (state, ledger):
+            requests = Requests(self, ledger)
+            control = ControlServer(state.socket, requests.answer)
+            await control.start()
+            beating = asyncio.create_task(self._beat())
+            try:
+                status = await self._main_loop(state, ledger)
+            finally:
+                self._notifier.stopping("stopping")
+                beating.cancel()
+                await control.close()
+                _record(ledger, Entry("daemon.stopped"))
+        return status
+
+    @property
+    def generation(self) -> Generation:
+        """What serves the present configuration. Raises :class:`FatalError` while it is being replaced."""
+        if self._generation is None:
+            raise FatalError("not_running", "the daemon is starting; ask again in a moment")
+        return self._generation
+
+    def stop(self) -> None:
+        """Finish or give back what is in flight, then end."""
+        self._wish = _Wish.STOP
+        self._woken.set()
+
+    def reload(self) -> None:
+        """Read the configuration again."""
+        if self._wish is not _Wish.STOP:
+            self._wish = _Wish.RELOAD
+            self._woken.set()
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[StateDirectory, Ledger]]:
+        """The state's lock and the ledger, for the time of the block."""
+        os.umask(0o027)
+        state = StateDirectory.open(self._config.state_dir)
+        try:
+            loop = asyncio.get_running_loop()
+            for number, act in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self.reload)):
+                loop.add_signal_handler(number, act)
+            ledger = open_ledger(self._config)
+            opened = await self._patiently(ledger)
+            try:
+                if opened.mended:
+                    _log.warning("ledger mended", path=str(self._config.audit.path))
+                _log.info("started", version=__version__, config=str(self._config.source), sequence=opened.last_sequence)
+                _record(ledger, Entry("daemon.started", fields={"srwatchd.version": __version__}))
+                self._finished = set(opened.finished)
+                yield state, ledger
+            finally:
+                ledger.close()
+        finally:
+            state.close()
+
+    async def _patiently(self, ledger: Ledger) -> Opened:
+        """Open the ledger; while the disk refuses, nothing is moved, and it is tried again until a stop is wished for."""
+        while True:
+            try:
+                return ledger.open()
+            except HostError as error:
+                _log.error("held", code=error.code, reason=error.message, hint=error.hint)
+                self._notifier.status(f"held: {error.message}")
+                self._woken.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), _LEDGER_SECONDS)
+                if self._wish is _Wish.STOP or self._once:
+                    raise
+
+    async def _main_loop(self, state: StateDirectory, ledger: Ledger) -> int:
+        """Serve one configuration after another until a stop is wished for."""
+        while True:
+            generation = Generation(self._config, state, ledger, finished=self._finished, once=self._once)
+            try:
+                await generation.start()
+                self._generation = generation
+                _record(ledger, Entry("configuration.loaded", fields={"srwatchd.configuration.path": str(self._config.source)}))
+                self._notifier.ready(generation.headline())
+                await self._serve(generation)
+            finally:
+                self._generation = None
+                await generation.stop(_STOP_SECONDS)
+            if self._wish is not _Wish.RELOAD:
+                _log.info("stopped", **generation.totals())
+                return generation.exit_status() if self._once else 0
+            self._wish = _Wish.NOTHING
+
+    async def _serve(self, generation: Generation) -> None:
+        """Wait until a stop, an accepted reload, the end of a drain, or the death of a part of the generation."""
+        while True:
+            self._woken.clear()
+            if self._wish is _Wish.STOP or (self._wish is _Wish.RELOAD and self._reloaded()):
+                return
+            waiting = asyncio.create_task(self._woken.wait())
+            done, _ = await asyncio.wait({waiting, *generation.tasks}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            for task in done - {waiting}:
+                task.result()
+            if done - {waiting}:
+                return
+
+    def _reloaded(self) -> bool:
+        """Load the file again. A bad one is refused whole and the old one stays."""
+        self._notifier.reloading()
+        try:
+            config = load(self._config.source)
+            if (config.state_dir, config.audit.path) != (self._config.state_dir, self._config.audit.path):
+                raise FatalError("configuration", "state_dir and audit.path only change with a restart")
+        except (ConfigurationError, FatalError) as error:
+            self._wish = _Wish.NOTHING
+            _log.error("configuration refused, the old one stays", reason=error.message)
+            self.generation.record(Entry("configuration.refused", "failure", reason=error.message))
+            self._notifier.ready(self.generation.headline())
+            return False
+        self._config = config
+        log.configure(level=config.log.level, form=config.log.format)
+        return True
+
+    async def _beat(self) -> None:
+        """Tell the service manager what is going on, and that it goes on."""
+        interval = min(watchdog_interval() or _STATUS_SECONDS, _STATUS_SECONDS)
+        while True:
+            if self._generation is None or self._generation.makes_progress():
+                self._notifier.watchdog()
+            if self._generation is not None:
+                self._notifier.status(self._generation.headline())
+            await asyncio.sleep(interval)
+
+
+def _record(ledger: Ledger, entry: Entry) -> None:
+    """Record what is good to know but holds nothing up."""
+    try:
+        ledger.append([entry])
+    except HostError as error:
+        _log.error("the ledger cannot be written", reason=error.message)
+
+

@@ -1,0 +1,351 @@
+"""Custody: every step that moves a file of one hot folder, in the order that survives a crash.
+
+Synchronous; called in the folder's own thread. The ledger's intent is durable before a source moves, the outcome is
+written after. What is found after a crash at each point, and what :meth:`Custody.recover` does about it:
+
+====================================  ===========================================  =====================================
+crash                                 what is found                                what recovery does
+====================================  ===========================================  =====================================
+before the record                     the source in the inbox                      nothing; it is seen again
+record written, source not moved      record ``claiming``, source in the inbox     drops the record; it is seen again
+source moved                          record ``claiming``, claim                   runs the job (last and alone if a
+                                                                                   worker had begun on it)
+between two attempts                  record ``waiting`` with its attempts, claim  runs the job, the attempts count
+result staged                         hidden file beside its place, claim          sweeps it, runs the job
+placement recorded, not renamed       record ``delivering``, sealed staged file    renames it
+renamed, not recorded                 record ``delivering``, own result found      goes on to the archive
+a consumer took the result then       record ``delivering``, neither               runs the job once more (documented)
+archive recorded                      record ``archiving``, claim or archived      moves what is not moved yet
+source moved, outcome not written     record ``archiving``, source archived        writes the outcome, once
+outcome written, record there         record ``archiving``, outcome in the ledger  removes the record
+in quarantine                         record ``quarantining``                      repeats, recognises what was done
+====================================  ===========================================  =====================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srwatchd.audit import Entry
+from srwatchd.delivery import Claim, Destination, archive, delete_source, deliver, quarantine, sidecar_data
+from srwatchd.errors import HostError, PermanentError, TransientError
+from srwatchd.intake.look import Lease, NotAPlainFileError, look
+from srwatchd.intake.owners import owner_name
+from srwatchd.job import Attempt, Event, Failure, Record, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from srwatchd.audit import Ledger, Outcome
+    from srwatchd.config import Folder
+    from srwatchd.delivery import Staged
+    from srwatchd.intake.claims import Claims
+    from srwatchd.intake.inbox import Inbox
+    from srwatchd.job import Placement, Snapshot
+
+__all__ = ["Custody"]
+
+
+class Custody:
+    """The one place that moves the pictures of one hot folder.
+
+    ``finished`` are the jobs that have an outcome in the ledger already; ``clock`` gives the time as RFC 3339, UTC;
+    ``lease`` says whether read leases mean anything on the inbox's mount.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        inbox: Inbox,
+        claims: Claims,
+        *,
+        ledger: Ledger,
+        clock: Callable[[], str],
+        lease: bool,
+        finished: set[str],
+    ) -> None:
+        self.folder = folder
+        self.now = clock
+        self._inbox = inbox
+        self._claims = claims
+        self._ledger = ledger
+        self._lease = lease
+        self._finished = finished
+        output = folder.output
+        self.done, self.error, self.archive = (
+            Destination(root, file_mode=output.file_mode, dir_mode=output.dir_mode, group=output.group)
+            for root in (folder.done, folder.error, folder.archive)
+        )
+
+    # -- taking and giving back ----------------------------------------------------------------------------------
+
+    def claim(self, snapshot: Snapshot) -> Record:
+        """Take the source out of the inbox after one more look at it.
+
+        Raises TransientError ``source_changed``, ``source_busy`` or ``source_vanished`` (it stays, or is put back,
+        where it was) and HostError (nothing has moved).
+        """
+        self._unchanged(snapshot, lambda: look(self._inbox, snapshot.name, lease=self._lease))
+        record = Record(job=uuid.uuid4().hex, folder=self.folder.id, snapshot=snapshot, claimed_at=self.now())
+        self._write(record, "job.claimed", "unknown", self._who(snapshot))
+        try:
+            self._claims.take(record)
+        except (TransientError, HostError) as error:
+            self._close(record, "job.released", "failure", reason=error.message)
+            raise
+        record = record.after(Event.CLAIM)
+        try:
+            self._unchanged(snapshot, lambda: self._claims.look(record, lease=self._lease))
+        except TransientError as error:
+            self.release(record, error.code)
+            raise
+        return record
+
+    def begin(self, record: Record) -> None:
+        """Mark that a worker is about to see this source, so that a death of the supervisor counts against it."""
+        self._claims.mark_running(record)
+
+    def end(self, record: Record) -> None:
+        """Take back the mark of :meth:`begin`."""
+        self._claims.clear_running(record)
+
+    def open_source(self, record: Record) -> int:
+        """A descriptor of the claimed source."""
+        return self._claims.source_fd(record)
+
+    def fingerprint(self, record: Record) -> Record:
+        """The record with the source's sha256."""
+        if record.source_sha256:
+            return record
+        placement = self._claim(record).placement(record.name)
+        if placement is None:
+            raise TransientError("source_vanished", f"the claimed source of {record.name!r} is gone")
+        return replace(record, source_sha256=placement.sha256)
+
+    def release(self, record: Record, reason: str) -> Record:
+        """Give the source back to the inbox as it came."""
+        released = record.after(Event.RELEASE)
+        name = self._claims.release(record)
+        self._close(released, "job.released", "success", {"srwatchd.detail.released_as": name}, reason=reason)
+        return released
+
+    def note(self, record: Record, attempt: Attempt) -> Record:
+        """Remember a failed attempt."""
+        noted = replace(record, attempts=(*record.attempts, attempt))
+        self._claims.save(noted)
+        fields = {
+            "error.code": attempt.code,
+            "error.message": attempt.message,
+            "srwatchd.attempt.count": len(noted.attempts),
+            "srwatchd.attempt.limit": self.folder.retry.max_attempts,
+            "srwatchd.engine.name": attempt.engine or None,
+        }
+        self._write(noted, "job.attempt_failed", "failure", fields)
+        return noted
+
+    def fail(self, record: Record, attempt: Attempt) -> Record:
+        """Remember a failed attempt after which another one follows."""
+        noted = self.note(record, attempt)
+        waiting = noted.after(Event.FAIL)
+        self._claims.save(waiting)
+        self._claims.clear_running(waiting)
+        return waiting
+
+    # -- the two ends --------------------------------------------------------------------------------------------
+
+    def stage(self, record: Record, path: str) -> Staged:
+        """An empty hidden file beside where the result ``path`` (relative to done) will be."""
+        parent, _, _ = path.rpartition("/")
+        return self.done.stage(parent, record.job)
+
+    def discard(self, staged: Staged) -> None:
+        """Remove what was staged unless it was placed."""
+        staged.discard()
+
+    def finish(self, record: Record, staged: Staged, path: str, facts: Mapping[str, Any]) -> Record:
+        """Deliver the verified result, archive (or delete) the source, write the outcome, forget the record."""
+        self._unchanged(record.snapshot, lambda: self._claims.look(record, lease=self._lease))
+        staged.seal()
+        self._write(record, "job.delivering", "unknown", {"srwatchd.result.path": str(self.done.root / path)})
+        delivering = self._deliver(record.after(Event.DELIVER), staged, path)
+        return self._put_away(delivering.after(Event.ARCHIVE), facts)
+
+    def quarantine(self, record: Record, failure: Failure) -> Record:
+        """Move the source to the error folder with its reason beside it."""
+        return self._quarantine(record.after(Event.QUARANTINE, failure=failure))
+
+    # -- after a crash, or after a hold --------------------------------------------------------------------------
+
+    def recover(self, record: Record, *, present: bool) -> Record | None:
+        """Go on from what lies on the disk; ``present``: the claimed source is there.
+
+        Returns the record, ``claimed``, when the job is to be run (again), None when it is over.
+        """
+        self._write(record, "job.recovered", "success", {"srwatchd.state": record.state.value})
+        if record.state is State.DELIVERING:
+            if record.result is not None and self.done.find(record.result):
+                self._put_away(record.after(Event.ARCHIVE), {})
+                return None
+            staged = self.done.reopen(record.result, record.job) if record.result is not None else None
+            if staged is not None and record.result is not None:
+                with staged:
+                    self._put_away(self._deliver(record, staged, record.result.name).after(Event.ARCHIVE), {})
+                return None
+            record = record.after(Event.REDO, result=None)
+        if record.state is State.ARCHIVING:
+            self._put_away(record, {})
+            return None
+        if record.state is State.QUARANTINING:
+            self._quarantine(record)
+            return None
+        if not present:
+            never = record.state is State.CLAIMING
+            reason = "it was never moved out of the inbox" if never else "the claimed source is gone"
+            self._close(record, "job.released", "success" if never else "failure", reason=reason)
+            self._forget(record)
+            return None
+        return replace(record, state=State.CLAIMED)
+
+    def sweep(self, live: set[str]) -> None:
+        """Remove staged files of jobs that are not in ``live``."""
+        for destination in {self.done.root: self.done, self.error.root: self.error, self.archive.root: self.archive}.values():
+            with contextlib.suppress(HostError):
+                destination.sweep(live)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _deliver(self, record: Record, staged: Staged, path: str) -> Record:
+        saved = [record]
+
+        def plan(placement: Placement) -> None:
+            saved[0] = replace(record, result=placement)
+            self._claims.save(saved[0])
+
+        try:
+            deliver(staged, path, record=plan, numbering=self.folder.output.on_conflict == "rename")
+        except FileExistsError:
+            raise PermanentError("name_taken", f"{path!r} exists in the done folder already") from None
+        return saved[0]
+
+    def _put_away(self, record: Record, facts: Mapping[str, Any]) -> Record:
+        saved = [record]
+
+        def plan(placement: Placement) -> None:
+            saved[0] = replace(saved[0], source=placement)
+            self._claims.save(saved[0])
+
+        result = record.result
+        assert result is not None  # noqa: S101 - a job that archives has delivered
+        delivered = {
+            "srwatchd.result.path": str(self.done.root / result.name),
+            "srwatchd.result.sha256": result.sha256,
+            "srwatchd.result.size": result.size,
+        }
+        if record.job not in self._finished:
+            self._ledger.append([
+                self._entry(record, "job.delivered", "success", delivered),
+                self._entry(record, "job.archiving", "unknown", {}),
+            ])
+        where: dict[str, Any] = {}
+        if self.folder.on_success == "delete":
+            self._claims.save(record)
+            delete_source(self._claim(record))
+        else:
+            placed = archive(self._claim(record), self.archive, record.name, record=plan, planned=record.source)
+            where = {"srwatchd.archive.path": str(self.archive.root / placed.name) if placed else None}
+        final = saved[0].after(Event.FINISH)
+        self._close(final, "job.completed", "success", {**delivered, **where, **facts})
+        self._forget(final)
+        return final
+
+    def _quarantine(self, record: Record) -> Record:
+        saved = [record]
+
+        def plan(placement: Placement) -> None:
+            saved[0] = replace(saved[0], source=placement)
+            self._claims.save(saved[0])
+
+        failure = record.failure
+        assert failure is not None  # noqa: S101 - a job is quarantined for a reason
+        why = {"error.code": failure.code, "error.message": failure.message}
+        if record.source is None:
+            self._claims.save(record)
+            self._write(record, "job.quarantining", "unknown", why)
+        placed = quarantine(
+            self._claim(record),
+            self.error,
+            record.name,
+            sidecar_data(record, now=self.now()),
+            record=plan,
+            planned=record.source,
+        )
+        final = saved[0].after(Event.FINISH)
+        where = {"srwatchd.error.path": str(self.error.root / placed.name) if placed else None}
+        self._close(final, "job.quarantined", "failure", {**why, "srwatchd.hint": failure.hint, **where})
+        self._forget(final)
+        return final
+
+    def _unchanged(self, snapshot: Snapshot, look_again: Callable[[], Any]) -> None:
+        try:
+            seen = look_again()
+        except (FileNotFoundError, NotAPlainFileError):
+            raise TransientError("source_vanished", f"{snapshot.name!r} is gone from the inbox") from None
+        if not snapshot.same_content(seen.snapshot):
+            raise TransientError("source_changed", f"{snapshot.name!r} was written to meanwhile")
+        if seen.lease is Lease.BUSY:
+            raise TransientError("source_busy", f"{snapshot.name!r} is open for writing")
+
+    def _claim(self, record: Record) -> Claim:
+        return Claim(
+            dir_fd=self._inbox.private_fd,
+            name=f"{record.job}.src",
+            job=record.job,
+            sha256=record.source_sha256,
+            place=str(Path(self._inbox.root) / record.name),
+        )
+
+    def _who(self, snapshot: Snapshot) -> dict[str, Any]:
+        return {
+            "file.inode": str(snapshot.inode),
+            "file.uid": str(snapshot.owner),
+            "file.owner": owner_name(snapshot.owner),
+        }
+
+    def _entry(
+        self, record: Record, action: str, outcome: Outcome, fields: Mapping[str, Any], *, reason: str = ""
+    ) -> Entry:
+        base = {
+            "file.path": str(self.folder.inbox / record.name),
+            "file.size": record.snapshot.size,
+            "file.hash.sha256": record.source_sha256 or None,
+            "srwatchd.folder": self.folder.id,
+            "source.ip": record.address or None,
+            "user.name": record.user or None,
+        }
+        return Entry(action, outcome, job=record.job, fields={**base, **fields}, reason=reason)
+
+    def _forget(self, record: Record) -> None:
+        """Remove the record; nothing can be repeated after that."""
+        self._claims.drop(record)
+        self._finished.discard(record.job)
+
+    def _write(self, record: Record, action: str, outcome: Outcome, fields: Mapping[str, Any]) -> None:
+        self._ledger.append([self._entry(record, action, outcome, fields)])
+
+    def _close(
+        self,
+        record: Record,
+        action: str,
+        outcome: Outcome,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        reason: str = "",
+    ) -> None:
+        """Write a job's outcome, once, whatever is repeated."""
+        if record.job not in self._finished:
+            self._ledger.append([self._entry(record, action, outcome, fields or {}, reason=reason)])
+            self._finished.add(record.job)

@@ -1,0 +1,111 @@
+"""The operations of an inference worker. Imported in worker processes only."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from srwatchd.config.models import find_models, verify_file
+from srwatchd.engine.budget import tile_for
+from srwatchd.engine.memory import room
+from srwatchd.engine.picture import upscale_raster
+from srwatchd.engine.select import choose
+from srwatchd.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from srwatchd.config.models import ModelSpec
+    from srwatchd.engine.base import Network, Samples
+
+__all__ = ["TASKS", "Inference"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """How to open a network: what the configuration's ``engine`` says."""
+
+    name: str
+    device: str
+    precision: str
+    threads: int
+
+
+class Inference:
+    """The networks that this worker has opened, one for each model and engine."""
+
+    def __init__(self) -> None:
+        self._networks: dict[tuple[str, _Settings], Network] = {}
+
+    def choose(
+        self, params: dict[str, Any], _descriptors: list[int], _progress: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Load, test and time a model; which engine will be used, which others work, and the tile that fits."""
+        spec = _spec(params)
+        verify_file(spec)
+        settings = _settings(params)
+        network, choice = choose(settings, spec)
+        self._networks[spec.sha256, replace(settings, name=choice.engine)] = network
+        return {
+            "model": spec.name,
+            "engine": choice.engine,
+            "others": list(choice.others),
+            "reason": choice.reason,
+            "seconds_per_megapixel": choice.seconds_per_megapixel,
+            "tile": tile_for(spec, choice.engine, room(int(params["memory"]))),
+        }
+
+    def upscale(
+        self, params: dict[str, Any], descriptors: list[int], progress: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Upscale the raster behind the first descriptor into the second, which has its final size."""
+        source_fd, target_fd = descriptors
+        network = self._network(params)
+        info = params["info"]
+        shape = (int(info["height"]), int(info["width"]), int(info["channels"]))
+        scale = network.spec.scale
+        source = _mapped(source_fd, shape, int(info["depth"]), write=False)
+        target = _mapped(target_fd, (shape[0] * scale, shape[1] * scale, shape[2]), int(info["depth"]), write=True)
+        upscale_raster(
+            network,
+            source,
+            target,
+            tile=int(params["tile"]),
+            on_tile=lambda done, total: progress({"done": done, "total": total}),
+        )
+        return {"engine": network.engine, "device": network.device, "precision": network.precision}
+
+    def _network(self, params: dict[str, Any]) -> Network:
+        spec, settings = _spec(params), _settings(params)
+        key = (spec.sha256, settings)
+        if key not in self._networks:
+            verify_file(spec)
+            self._networks[key], _ = choose(settings, spec)
+        return self._networks[key]
+
+
+def _settings(params: dict[str, Any]) -> _Settings:
+    return _Settings(params["engine"], params["device"], params["precision"], int(params["threads"]))
+
+
+def _spec(params: dict[str, Any]) -> ModelSpec:
+    found = find_models(Path(params["models_dir"])).get(params["model"])
+    if found is None:
+        raise ModelError("model_missing", f"there is no model {params['model']!r}")
+    return found
+
+
+def _mapped(descriptor: int, shape: tuple[int, int, int], depth: int, *, write: bool) -> Samples:
+    """A raster as an array over the shared map of its file; unmapped when the array is forgotten."""
+    sample = np.dtype(np.uint16 if depth == 16 else np.uint8)  # noqa: PLR2004 - bits
+    length = shape[0] * shape[1] * shape[2] * sample.itemsize
+    protection = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
+    return np.frombuffer(mmap.mmap(descriptor, length, prot=protection), sample).reshape(shape)
+
+
+_inference: Final = Inference()
+TASKS: Final = {"choose": _inference.choose, "upscale": _inference.upscale}

@@ -1,0 +1,81 @@
+"""Scratch files for rasters: nameless, so that nothing is left behind whatever dies."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from srwatchd.errors import HostError
+from srwatchd.storage import host_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Scratch"]
+
+
+class Scratch:
+    """A directory in which nameless files are made.
+
+    A raster lives in the page cache and on disk only if memory is short, so a large picture costs disk, not memory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def open(self, size: int = 0) -> int:
+        """A read-write descriptor of a new nameless file of ``size`` bytes, all zero and without blocks.
+
+        Raises :class:`HostError` (``disk_full`` when fewer than ``size`` bytes are free, as a write through a map of
+        a full disk would end the worker with SIGBUS instead of an error).
+        """
+        with host_errors(self.directory, "making a scratch file in"):
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            space = os.statvfs(self.directory)
+            if space.f_bavail * space.f_frsize < size:
+                raise HostError(
+                    "disk_full",
+                    f"a scratch file of {size} bytes does not fit in {str(self.directory)!r}",
+                    path=str(self.directory),
+                )
+            descriptor = self._nameless()
+            try:
+                if size:
+                    _reserve(descriptor, size)
+            except OSError:
+                os.close(descriptor)
+                raise
+            return descriptor
+
+    @contextlib.contextmanager
+    def file(self, size: int = 0) -> Iterator[int]:
+        """:meth:`open` for the time of the block."""
+        descriptor = self.open(size)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _nameless(self) -> int:
+        try:
+            return os.open(self.directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EISDIR, errno.EOPNOTSUPP, errno.ENOENT):
+                raise
+        descriptor, name = tempfile.mkstemp(dir=self.directory)
+        os.unlink(name)
+        return descriptor
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Reserve blocks, so that writing through a memory map cannot run out of space half way."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+        os.ftruncate(descriptor, size)

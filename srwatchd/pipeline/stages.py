@@ -1,0 +1,204 @@
+"""What is done to the pixels, seen from the supervising process: each step is one call of one worker process.
+
+A raster is a nameless scratch file (:mod:`srwatchd.pipeline.scratch`); workers get descriptors, never paths.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from srwatchd.config import Folder
+    from srwatchd.config.models import ModelSpec
+    from srwatchd.pipeline.result import ResultPlan
+    from srwatchd.pipeline.scratch import Scratch
+
+__all__ = ["Choice", "Picture", "Stages", "Upscaled", "WorkerPool", "WorkerProcess"]
+
+_CODEC_SECONDS: Final = 60.0
+_CODEC_SECONDS_PER_MEGAPIXEL: Final = 2.0
+_TILE_SECONDS: Final = 30.0
+_TILE_MARGIN: Final = 40.0
+"""A tile may take this many times what the smoke test took for its area before its worker counts as hung."""
+
+
+class WorkerProcess(Protocol):
+    """One worker, lent."""
+
+    async def call(
+        self,
+        op: str,
+        params: dict[str, Any],
+        fds: Sequence[int] = (),
+        *,
+        deadline: float,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """The operation's result; ``deadline`` seconds start again with each sign of progress."""
+        ...
+
+
+class WorkerPool(Protocol):
+    """Where workers are lent."""
+
+    def worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
+        """Wait for a free worker."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the inference workers use for one model on this machine."""
+
+    model: str
+    engine: str
+    others: tuple[str, ...]
+    reason: str
+    seconds_per_megapixel: float
+    tile: int
+
+
+@dataclass(slots=True)
+class Picture:
+    """A decoded source: its facts (``PictureInfo.to_dict()``), its raster and what it carries (EXIF, ICC ...)."""
+
+    info: dict[str, Any]
+    raster: int
+    carry: int
+    _open: bool = field(default=True)
+
+    @property
+    def width(self) -> int:
+        """Pixels across, after orientation."""
+        return int(self.info["width"])
+
+    @property
+    def height(self) -> int:
+        """Pixels down, after orientation."""
+        return int(self.info["height"])
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """All channels of one pixel."""
+        return int(self.info["channels"]) * int(self.info["depth"]) // 8
+
+    def close(self) -> None:
+        """Give the scratch files back."""
+        if self._open:
+            self._open = False
+            os.close(self.raster)
+            os.close(self.carry)
+
+
+@dataclass(slots=True)
+class Upscaled:
+    """A result raster: a scratch file of ``height`` x ``width`` pixels."""
+
+    raster: int
+    width: int
+    height: int
+    _open: bool = field(default=True)
+
+    def close(self) -> None:
+        """Give the scratch file back."""
+        if self._open:
+            self._open = False
+            os.close(self.raster)
+
+
+class Stages:
+    """Decode, upscale, encode and verify through the worker pools."""
+
+    def __init__(
+        self,
+        *,
+        codec: WorkerPool,
+        inference: WorkerPool,
+        scratch: Scratch,
+        choices: dict[str, Choice],
+        machine: dict[str, Any],
+        decode_memory: int,
+    ) -> None:
+        self._codec = codec
+        self._inference = inference
+        self._scratch = scratch
+        self._choices = choices
+        self._machine = machine
+        self._decode_memory = decode_memory
+
+    def choice(self, model: str) -> Choice:
+        """The engine and tile for ``model``."""
+        return self._choices[model]
+
+    async def decode(self, source: int, folder: Folder, spec: ModelSpec) -> Picture:
+        """The picture behind the descriptor ``source``. Raises what the codec raises; the scratch files go then."""
+        params = {
+            "max_pixels": min(folder.limits.max_input_pixels, folder.limits.max_output_pixels // spec.scale**2),
+            "max_decode_bytes": self._decode_memory // 2,
+            "icc": folder.output.icc,
+        }
+        picture = Picture(info={}, raster=self._scratch.open(), carry=self._scratch.open())
+        try:
+            async with self._codec.worker() as worker:
+                fds = [source, picture.raster, picture.carry]
+                picture.info = await worker.call("decode", params, fds, deadline=_CODEC_SECONDS)
+        except BaseException:
+            picture.close()
+            raise
+        return picture
+
+    async def upscale(
+        self,
+        picture: Picture,
+        spec: ModelSpec,
+        *,
+        engine: str,
+        tile: int,
+        deadline: float | None,
+        on_tile: Callable[[int, int], None],
+    ) -> Upscaled:
+        """The result raster of ``picture`` by ``spec`` on ``engine``.
+
+        ``tile`` is a tile's edge in input pixels, ``deadline`` seconds per megapixel of input (None: from the smoke
+        test), ``on_tile`` is called with the tiles done and their number.
+        """
+        width, height = picture.width * spec.scale, picture.height * spec.scale
+        megapixels = tile * tile / 1e6
+        expected = _TILE_MARGIN * self._choices[spec.name].seconds_per_megapixel * megapixels
+        result = Upscaled(self._scratch.open(width * height * picture.bytes_per_pixel), width, height)
+        try:
+            async with self._inference.worker() as worker:
+                await worker.call(
+                    "upscale",
+                    {**self._machine, "model": spec.name, "engine": engine, "tile": tile, "info": picture.info},
+                    [picture.raster, result.raster],
+                    deadline=max(_TILE_SECONDS, deadline * megapixels if deadline else expected),
+                    on_progress=lambda message: on_tile(int(message["done"]), int(message["total"])),
+                )
+        except BaseException:
+            result.close()
+            raise
+        return result
+
+    async def encode(self, picture: Picture, result: Upscaled, staged: int, *, options: dict[str, Any]) -> None:
+        """Write the result raster into the descriptor ``staged``."""
+        params = {"info": picture.info, "width": result.width, "height": result.height, "output": options}
+        async with self._codec.worker() as worker:
+            fds = [result.raster, picture.carry, staged]
+            await worker.call("encode", params, fds, deadline=_codec_seconds(result.width, result.height))
+
+    async def verify(self, picture: Picture, plan: ResultPlan, staged: int) -> None:
+        """Raise unless the staged file decodes to the planned size and looks like the source."""
+        params = {"info": picture.info, "width": plan.width, "height": plan.height, "output": plan.options}
+        async with self._codec.worker() as worker:
+            fds = [staged, picture.raster]
+            await worker.call("verify", params, fds, deadline=_codec_seconds(plan.width, plan.height))
+
+
+def _codec_seconds(width: int, height: int) -> float:
+    return _CODEC_SECONDS + _CODEC_SECONDS_PER_MEGAPIXEL * width * height / 1e6
