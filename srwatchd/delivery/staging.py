@@ -246,7 +246,7 @@ class Destination:
     def name_limit(self) -> int:
         """The longest name in bytes that this file system takes."""
         with host_errors(self.root, "looking at"):
-            return os.statvfs(self.root).f_namemax or NAME_LIMIT
+            return min(os.statvfs(self.root).f_namemax or NAME_LIMIT, NAME_LIMIT)  # vfat says 1530
 
     def _own(self, fresh_fd: int) -> None:
         """The group of a directory just made."""

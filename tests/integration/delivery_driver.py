@@ -1,4 +1,4 @@
-"""A process that delivers, for the tests that kill it at every step: ``ACTION PRIVATE ROOT JOURNAL``.
+"""A process that delivers, for the tests that kill it at every step: ``ACTION PRIVATE ROOT JOURNAL WAY``.
 
 :func:`run` is also what the tests call to recover: like the daemon it reads the journal first and repeats the step.
 """
@@ -63,9 +63,9 @@ def race(tag: str, root: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[5] == "link":
+        storage._renameat2 = None
     if sys.argv[1] == "race":
-        if sys.argv[5] == "link":
-            storage._renameat2 = None
         race(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
     else:
         run(sys.argv[1], *map(Path, sys.argv[2:5]))

@@ -6,15 +6,16 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["bind", "mount", "tmpfs"]
+__all__ = ["bind", "elsewhere", "mount", "tmpfs"]
 
 
 @contextlib.contextmanager
@@ -35,6 +36,20 @@ def mount(point: Path, *arguments: str) -> Iterator[Path]:
 def tmpfs(point: Path, options: str = "size=1m") -> contextlib.AbstractContextManager[Path]:
     """A small file system of its own."""
     return mount(point, "-t", "tmpfs", "-o", options, "tmpfs")
+
+
+@contextlib.contextmanager
+def elsewhere(point: Path) -> Iterator[Path]:
+    """A folder on another file system: 3 MiB at ``point`` for root, some folder in memory for anybody else."""
+    if os.geteuid() == 0:
+        with tmpfs(point, "size=3m") as mounted:
+            yield mounted
+        return
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == point.parent.stat().st_dev:
+        pytest.skip("there is no other file system to write to")
+    with tempfile.TemporaryDirectory(dir=memory) as made:
+        yield Path(made)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import delivery_driver
 import pytest
-from delivery_places import bind, tmpfs
+from delivery_places import bind, elsewhere
 
 from srwatchd.delivery import Destination
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DRIVER = Path(delivery_driver.__file__)
 CALLS = ("fsync", "renameat2", "renameat", "rename", "linkat", "unlinkat", "write", "mkdirat", "fchmod")
+ROOTS = [("same", "rename"), ("same", "link"), ("bind", "rename"), ("tmpfs", "rename")]
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ def strace(*options: str, arguments: list[str]) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(params=["same", "bind", "tmpfs"])
+@pytest.fixture
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A destination on the mount of the claim, on a second mount of its file system, on another file system."""
     point = tmp_path / "root"
@@ -45,7 +46,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         with bind(point, tmp_path / "behind") as mounted:
             yield mounted
     else:
-        with tmpfs(point, "size=8m") as mounted:
+        with elsewhere(point) as mounted:
             yield mounted
 
 
@@ -74,10 +75,11 @@ def steps(log: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("action", ["archive", "quarantine", "deliver"])
-def test_killed_at_every_step(action: str, root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("root", "way"), ROOTS, indirect=["root"])
+def test_killed_at_every_step(action: str, way: str, root: Path, tmp_path: Path) -> None:
     """Killed before any of its system calls, a step is completed by a repetition: every file in exactly one place."""
     private, journal = fresh(tmp_path, root)
-    arguments = [action, str(private), str(root), str(journal)]
+    arguments = [action, str(private), str(root), str(journal), way]
     log = tmp_path / "log"
     clean = strace("-e", f"trace={','.join(CALLS)}", "-o", str(log), arguments=arguments)
     if clean.returncode != 0 and "ptrace" in clean.stderr.lower():
@@ -86,7 +88,7 @@ def test_killed_at_every_step(action: str, root: Path, tmp_path: Path) -> None:
     content = delivery_driver.CONTENT
     expected = {"sub/a.jpg"} | ({"sub/a.jpg.error.json"} if action == "quarantine" else set())
     found = steps(log)
-    assert {"fsync", "renameat2"} <= {call for call, _ in found}
+    assert {"fsync", "renameat2" if way == "rename" else "linkat"} <= {call for call, _ in found}
     for call, number in found:
         fresh(tmp_path, root)
         killed = strace("-o", os.devnull, "-e", f"inject={call}:signal=KILL:when={number}", arguments=arguments)
@@ -112,7 +114,7 @@ def test_killed_at_every_step(action: str, root: Path, tmp_path: Path) -> None:
 def test_every_call_refused_once(call: str, code: str, root: Path, tmp_path: Path) -> None:
     """Whichever call fails on the way of a source across mounts, nothing is lost and a repetition completes it."""
     private, journal = fresh(tmp_path, root)
-    arguments = ["quarantine", str(private), str(root), str(journal)]
+    arguments = ["quarantine", str(private), str(root), str(journal), "rename"]
     for number in (1, 3):
         fresh(tmp_path, root)
         strace("-o", os.devnull, "-e", f"inject={call}:error={code}:when={number}", arguments=arguments)

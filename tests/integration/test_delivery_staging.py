@@ -52,7 +52,7 @@ def test_modes_are_exact(tmp_path: Path) -> None:
     """Files and new sub folders get the configured modes whatever the umask; before, nobody else can read."""
     (tmp_path / "done").mkdir(mode=0o700)
     done = Destination(tmp_path / "done", file_mode=0o640, dir_mode=0o2771)
-    before = os.umask(0o777)
+    before = os.umask(0o077)
     try:
         staged = done.stage("a/b", "j1")
         assert stat.S_IMODE(os.fstat(staged.fd).st_mode) & 0o077 == 0
