@@ -31,10 +31,11 @@ class SpawnSettings:
 
     ``tasks`` names its table of ops as ``module:attribute``, a mapping from the op's name to
     ``op(params, descriptors, progress) -> result``. ``data_limit`` bounds its private memory in bytes (RLIMIT_DATA:
-    heap, anonymous maps and 8 MiB for the stack of each native thread; shared maps of files do not count). ``threads`` is what the native
-    libraries are told, 0 leaves it to them. ``oom_score_adjustment`` (0 to 1000) is added to the supervisor's own, so
-    that the kernel takes a worker first. ``start_deadline`` is in seconds. ``python_path`` is searched for ``tasks``
-    before anything else, ``environment`` goes over everything else that the child's environment holds.
+    heap, anonymous maps and 8 MiB for the stack of each native thread; shared maps of files do not count).
+    ``threads`` is what the native libraries are told, 0 leaves it to them. ``oom_score_adjustment`` (0 to 1000) is
+    added to the supervisor's own, so that the kernel takes a worker first. ``start_deadline`` is in seconds.
+    ``python_path`` is searched for ``tasks`` before anything else, ``environment`` goes over everything else that the
+    child's environment holds.
     """
 
     role: str
