@@ -10,9 +10,10 @@ from srwatchd.audit.events import ACTIONS, Action, Entry, Outcome
 from srwatchd.audit.export import export, tail
 from srwatchd.audit.fields import FIELDS, OWN_FIELDS, Field
 from srwatchd.audit.key import read_key
-from srwatchd.audit.ledger import Ledger, Opened
+from srwatchd.audit.ledger import Ledger
 from srwatchd.audit.origin import Origin
 from srwatchd.audit.segments import closed_segments, segments
+from srwatchd.audit.survey import Opened
 from srwatchd.audit.verify import Fault, Report, verify
 
 __all__ = [

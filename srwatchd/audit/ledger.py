@@ -22,7 +22,7 @@ from srwatchd.audit.segments import (
     open_segment,
     write_whole,
 )
-from srwatchd.audit.survey import Jobs, Survey, survey
+from srwatchd.audit.survey import Jobs, Opened, Survey, survey
 from srwatchd.errors import HostError
 from srwatchd.storage import open_directory
 
@@ -31,24 +31,9 @@ if TYPE_CHECKING:
 
     from srwatchd.audit.events import Entry
 
-__all__ = ["Ledger", "Opened"]
+__all__ = ["Ledger"]
 
 _ALTERED: Final = "the file was replaced, cut or written to by something else while the daemon ran"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What opening found: whether a torn line was cut off or a break recorded, and how the latest jobs stand.
-
-    ``unfinished`` jobs have an intent and no outcome; ``finished`` maps a job to the action of its outcome, for at
-    least the latest thousand jobs.
-    """
-
-    mended: bool
-    broken: bool
-    last_sequence: int
-    unfinished: frozenset[str]
-    finished: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -155,8 +140,6 @@ class Ledger:
         with self._lock:
             self._release()
 
-    # -- opening ------------------------------------------------------------------------------------------------------
-
     def _take_up(self) -> None:
         try:
             self._descriptor = open_segment(self._path.name, dir_fd=self._directory, write=True)
@@ -246,8 +229,6 @@ class Ledger:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self._directory)
 
-    # -- writing ------------------------------------------------------------------------------------------------------
-
     def _ready(self) -> None:
         """Make sure that the file is as we left it; if not, say so in a new segment."""
         if self._directory < 0:
@@ -298,8 +279,6 @@ class Ledger:
                 raise ValueError(f"an entry {entry.action} is too long for one line")
             lines.append(line)
         return b"".join(lines), digest
-
-    # -- segments -----------------------------------------------------------------------------------------------------
 
     def _rotate(self) -> None:
         closing = self._free_name()

@@ -18,9 +18,9 @@ from srwatchd.audit.events import ACTIONS
 from srwatchd.audit.segments import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["Jobs", "Survey", "survey"]
+__all__ = ["Jobs", "Opened", "Survey", "survey"]
 
 _REMEMBERED: Final = 1024
 
@@ -90,6 +90,21 @@ class Survey:
     def broken(self) -> bool:
         """Whether the chain is damaged other than by a torn write."""
         return bool(self.fault) and not self.torn
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening found: whether a torn line was cut off or a break recorded, and how the latest jobs stand.
+
+    ``unfinished`` jobs have an intent and no outcome; ``finished`` maps a job to the action of its outcome, for at
+    least the latest thousand jobs.
+    """
+
+    mended: bool
+    broken: bool
+    last_sequence: int
+    unfinished: frozenset[str]
+    finished: Mapping[str, str]
 
 
 def survey(descriptor: int, key: bytes | None) -> Survey:

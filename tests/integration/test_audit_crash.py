@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ while True:
 
 
 def test_a_killed_writer_loses_nothing_that_it_was_told(tmp_path: Path) -> None:
-    """kill -9 at random moments: every acknowledged line is there, the chain is whole, and numbers go on."""
+    """Killed with -9 at random moments: every acknowledged line is there, the chain is whole, and numbers go on."""
     path = tmp_path / "audit" / "audit.jsonl"
     chance = random.Random(1)
     for _ in range(5):
@@ -53,6 +54,16 @@ def test_a_killed_writer_loses_nothing_that_it_was_told(tmp_path: Path) -> None:
         assert verify(path).ok
 
 
+def mount(*arguments: str, command: str = "mount") -> int:
+    program = shutil.which(command) or pytest.skip(f"there is no {command} here")
+    return subprocess.run([program, *arguments], check=False, capture_output=True).returncode
+
+
+def append_until_refused(ledger: Ledger, written: list[int]) -> None:
+    for _ in range(1000):
+        written.extend(ledger.append([Entry("daemon.started")] * 3))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB."""
@@ -60,11 +71,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system takes root")
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]  # found by PATH: it differs by system
-    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+    if mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)) != 0:
         pytest.skip("this environment does not allow mounts")
     yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    assert mount("-l", str(place), command="umount") == 0
 
 
 @pytest.mark.parametrize("segment_size", [1 << 20, 10_000])
@@ -75,10 +85,9 @@ def test_a_full_disk_holds_and_heals(small_disk: Path, segment_size: int) -> Non
     ballast.write_bytes(b"x" * 16_384)
     ledger = Ledger(path, segment_size=segment_size)
     ledger.open()
-    written = 0
+    written: list[int] = []
     with pytest.raises(HostError) as caught:
-        for _ in range(1000):
-            written += len(ledger.append([Entry("daemon.started")] * 3))
+        append_until_refused(ledger, written)
     assert caught.value.code == "ledger_unwritable"
     with pytest.raises(HostError):
         ledger.append([Entry("daemon.started")] * 40)
@@ -88,7 +97,7 @@ def test_a_full_disk_holds_and_heals(small_disk: Path, segment_size: int) -> Non
     ledger.close()
     assert verify(path).ok
     seen = [line["event.action"] for line in tail(path, 5000)]
-    assert seen.count("daemon.started") == written
+    assert seen.count("daemon.started") == len(written)
     assert seen[-1] == "daemon.stopped"
 
 
@@ -98,7 +107,7 @@ def test_a_read_only_disk_is_the_hosts_fault(small_disk: Path) -> None:
     ledger = Ledger(path)
     ledger.open()
     ledger.close()
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert mount("-o", "remount,ro", str(small_disk)) == 0
     with pytest.raises(HostError) as caught:
         ledger.open()
     assert caught.value.code == "ledger_unwritable"
@@ -121,7 +130,7 @@ def test_checkpoints_show_a_cut_and_a_rewrite(tmp_path: Path) -> None:
     assert type(kept).from_dict(kept.to_dict()) == kept
     ledger.append([Entry("daemon.stopped")] * 5)
     assert check_against(path, kept) == "same"
-    ledger.retire(sorted(tmp_path.glob("audit.0*"))[0])
+    ledger.retire(min(tmp_path.glob("audit.0*")))
     ledger.close()
     assert check_against(path, early) == "retired"
     for file in tmp_path.glob("*.jsonl"):

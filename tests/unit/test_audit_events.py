@@ -29,7 +29,7 @@ def test_the_documentation_holds_the_tables_as_they_are(table: str) -> None:
 
 
 def test_the_actions_are_consistent() -> None:
-    """Names are dotted lower case, categories and types are of ECS, heads exist, only jobs have intents and outcomes."""
+    """Dotted lower-case names, categories and types of ECS, the heads among them, roles only for jobs."""
     for name, action in ACTIONS.items():
         assert re.fullmatch(r"[a-z]+\.[a-z_]+", name)
         assert name == action.name
