@@ -50,6 +50,8 @@ from srwatchd.job import Event, Record, State, advance
 from srwatchd.storage import STAGING_PREFIX, host_errors, open_beneath, rename_exclusive, write_durably
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from srwatchd.intake.inbox import Inbox
     from srwatchd.intake.observation import Look
 
@@ -96,8 +98,8 @@ class Claims:
 
         ``record`` must be CLAIMING. Raises TransientError ``source_vanished`` or ``source_changed`` when the name no
         longer holds what ``record.snapshot`` says, and HostError ``source_unmovable`` when we may not move it; in all
-        these cases nothing is claimed and no record is left. After any other HostError the claim is whole, or undone,
-        or found by :meth:`orphans`.
+        these cases nothing is claimed and no record is left. After any other HostError the claim is undone, or, where
+        that fails too, found by :meth:`orphans`.
         """
         if record.state is not State.CLAIMING:
             raise ValueError(f"a job that is {record.state.value} cannot be taken")
@@ -105,9 +107,10 @@ class Claims:
         try:
             self._move_in(record)
         except (TransientError, HostError):
-            if not self._present(_source(record.job)):
-                with contextlib.suppress(HostError):
-                    self.drop(record)
+            with contextlib.suppress(HostError, OSError):
+                if self._present(_source(record.job)):
+                    self._move_out(_source(record.job), record.name)
+                self.drop(record)
             raise
         if self._markers:
             self._move_marker_in(record)
@@ -123,22 +126,34 @@ class Claims:
     def source_fd(self, record: Record) -> int:
         """Open the claimed source for reading; the caller closes the descriptor.
 
-        Raises HostError ``source_unreadable`` when we may move it but not read it.
+        Raises HostError ``source_unreadable`` when we may move it but not read it, and TransientError
+        ``source_vanished`` when somebody took it out of the private folder.
         """
-        path = self._inbox.root / record.name
-        with host_errors(path, "cannot open the claimed"):
+        path = str(self._inbox.root / record.name)
+        with self._claimed_source(record):
             try:
                 return open_plain(self._private, _source(record.job))
             except PermissionError as error:
-                message = (
-                    f"{own_name()} may not read {str(path)!r}, which belongs to {owner_name(record.snapshot.owner)}"
-                )
-                raise HostError("source_unreadable", message, path=str(path)) from error
+                owner = owner_name(record.snapshot.owner)
+                message = f"{own_name()} may not read {path!r}, which belongs to {owner}: give it read permission"
+                raise HostError("source_unreadable", message, path=path) from error
 
     def look(self, record: Record, *, lease: bool = True) -> Look:
-        """Look at the claimed source again: same bytes, and is its writer gone? The snapshot has the inbox's name."""
-        with host_errors(self._inbox.root / record.name, "cannot look at the claimed"):
+        """Look at the claimed source again: same bytes, and is its writer gone? The snapshot has the inbox's name.
+
+        Raises TransientError ``source_vanished`` when somebody took it out of the private folder.
+        """
+        with self._claimed_source(record):
             return look_at(self._private, _source(record.job), name=record.name, lease=lease)
+
+    @contextlib.contextmanager
+    def _claimed_source(self, record: Record) -> Iterator[None]:
+        with host_errors(self._inbox.root / record.name, "cannot open the claimed"):
+            try:
+                yield
+            except (FileNotFoundError, NotAPlainFileError) as error:
+                message = f"the claimed {record.name!r} was taken out of the private folder"
+                raise TransientError("source_vanished", message) from error
 
     def mark_running(self, record: Record) -> None:
         """A worker begins on it. Not durable: what dies with the machine is nobody's fault."""
@@ -161,10 +176,7 @@ class Claims:
         advance(record.state, Event.RELEASE)
         with host_errors(self._inbox.root / record.name, "cannot give back"):
             name = self._move_out(_source(record.job), record.name)
-            if name == record.name:
-                self._move_marker_out(record)
-            else:
-                self._move_marker_out(record, name)
+            self._move_marker_out(record, name)
         self.drop(record)
         return name
 
@@ -172,7 +184,7 @@ class Claims:
         """Remove what is remembered of the job, the record last. The source is not touched."""
         with host_errors(self._inbox.root, "cannot remove a record in the inbox"):
             if record.state in _RELEASABLE and not self._present(_source(record.job)):
-                self._move_marker_out(record)
+                self._move_marker_out(record, record.name)
             self._remove(record.job + MARKER)
             self._runs.forget(record.job)
             self._remove(_json(record.job))
@@ -183,13 +195,13 @@ class Claims:
     def orphans(self) -> list[Orphan]:
         """Every claim that is there, oldest first, after clearing away half-made things.
 
-        Call it once at start-up, before anything is taken: a claim whose running mark is set counts one more
+        Call it once the inbox is open, before anything is taken: a claim whose running mark is set counts one more
         interruption each time. Sources without a readable record go back to the inbox (:attr:`recovered`).
         """
         with host_errors(self._inbox.root, "cannot read the claims of the inbox"):
             names = set(os.listdir(self._private))
             for name in names:
-                if name.startswith(STAGING_PREFIX) or name.startswith("probe-"):
+                if name.startswith((STAGING_PREFIX, "probe-")):
                     self._remove(name)
             records = {job: self._read(job) for job in _stems(names, ".json")}
             readable = {job: record for job, record in records.items() if record is not None}
@@ -284,14 +296,18 @@ class Claims:
                 os.fsync(parent_fd)
             os.fsync(self._private)
 
-    def _move_marker_out(self, record: Record, name: str = "") -> None:
+    def _move_marker_out(self, record: Record, name: str) -> None:
         """Give the marker back beside its file; one that is there already serves as well."""
-        parent, _, base = (name or record.name).rpartition("/")
-        with (
-            contextlib.suppress(FileNotFoundError, FileExistsError),
-            open_beneath(self._inbox.root_fd, parent) as parent_fd,
-        ):
-            rename_exclusive(record.job + MARKER, base + MARKER, source_fd=self._private, target_fd=parent_fd)
+        marker = record.job + MARKER
+        if not self._present(marker):
+            return
+        parent, _, base = name.rpartition("/")
+        try:
+            with open_beneath(self._inbox.root_fd, parent) as parent_fd:
+                rename_exclusive(marker, base + MARKER, source_fd=self._private, target_fd=parent_fd)
+        except OSError as error:
+            if error.errno not in _GONE and not isinstance(error, FileExistsError):
+                raise
 
     def _present(self, name: str) -> bool:
         with contextlib.suppress(FileNotFoundError):

@@ -32,6 +32,7 @@ _ID: Final = "id"
 _LOCK: Final = "lock"
 _ID_LIMIT: Final = 4096
 _FOLDER_MODE: Final = 0o2775
+_PRIVATE_MODE: Final = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _open_private(root: Path, root_fd: int, *, create: bool) -> int:
     try:
         if create:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(PRIVATE, 0o700, dir_fd=root_fd)
+                os.mkdir(PRIVATE, _PRIVATE_MODE, dir_fd=root_fd)
                 os.fsync(root_fd)
         return open_directory(PRIVATE, dir_fd=root_fd)
     except FileNotFoundError:
@@ -152,9 +153,9 @@ def _check_owner(root: Path, private_fd: int) -> None:
     if found.st_uid != mine:
         message = f"{str(root / PRIVATE)!r} belongs to {owner_name(found.st_uid)}, not to {own_name()}"
         raise HostError("folder_foreign", message, path=str(root))
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(found.st_mode) != _PRIVATE_MODE:
         with contextlib.suppress(PermissionError):  # file systems without modes
-            os.fchmod(private_fd, 0o700)
+            os.fchmod(private_fd, _PRIVATE_MODE)
 
 
 def _lock(root: Path, private_fd: int) -> int:

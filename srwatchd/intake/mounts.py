@@ -17,47 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCAL", "REMOTE", "SHARED", "Mount", "Timing", "mount_of", "parse", "timing_of"]
 
-_REMOTE_TYPES: Final = frozenset(
-    {
-        "9p",
-        "acfs",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "davfs",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "ocfs2",
-        "orangefs",
-        "prl_fs",
-        "pvfs2",
-        "smb3",
-        "smbfs",
-        "vboxsf",
-        "virtiofs",
-        "vmhgfs",
-    }
-)
-_LOCAL_FUSE: Final = frozenset(
-    {
-        "bindfs",
-        "dwarfs",
-        "encfs",
-        "exfat",
-        "fuse-overlayfs",
-        "gocryptfs",
-        "mergerfs",
-        "ntfs",
-        "ntfs-3g",
-        "unionfs",
-        "unionfs-fuse",
-    }
-)
+# fmt: off
+_REMOTE_TYPES: Final = frozenset({
+    "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs",
+    "ocfs2", "orangefs", "prl_fs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
+})
+# fmt: on
+# fmt: off
+_LOCAL_FUSE: Final = frozenset({
+    "bindfs", "dwarfs", "encfs", "exfat", "fuse-overlayfs", "gocryptfs", "mergerfs", "ntfs", "ntfs-3g", "unionfs",
+    "unionfs-fuse",
+})
+# fmt: on
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
