@@ -1,0 +1,197 @@
+"""From a source file to an upright raster, or to the reason why not.
+
+Everything that can be refused is refused from the header, before a pixel is decoded. Decoding streams: strips of about
+4 MiB go from libvips to the raster file. Whole-picture buffers that formats force on their decoders (progressive JPEG,
+interlaced PNG, WebP, AVIF, GIF, BMP, JPEG 2000) are estimated in :attr:`PictureInfo.decode_bytes` and bounded by
+``max_decode_bytes``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TYPE_CHECKING
+
+from srwatchd.codec.carry import Carry, write_carry
+from srwatchd.codec.colour import Layout, layout_of, to_raster
+from srwatchd.codec.formats import FORMATS, check_decodable
+from srwatchd.codec.metadata import collect
+from srwatchd.codec.picture import PictureInfo
+from srwatchd.codec.plain import inspect_plain, load_plain
+from srwatchd.codec.raster import RasterWriter
+from srwatchd.codec.sniff import HEAD_SIZE, sniff
+from srwatchd.codec.structure import check_gif, check_jpeg, check_png, check_riff
+from srwatchd.codec.vips import Feed, rows, strip_height
+from srwatchd.errors import PermanentError
+from srwatchd.storage import host_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["PictureInfo", "decode", "inspect", "stored_strips"]
+
+_STREAMED_BYTES = 16 << 20
+_PLAIN = ("bmp", "jp2")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A source whose header was read: ``image`` (None for BMP and JPEG 2000), its layout, orientation and info."""
+
+    info: PictureInfo
+    orientation: int
+    image: Any = None
+    layout: Layout | None = None
+
+
+def inspect(source_fd: int) -> PictureInfo:
+    """What the header of a source says, upright, without decoding pixels.
+
+    Raises PermanentError: ``empty``, ``not_a_picture``, ``unsupported_format`` (with a hint for its format),
+    ``unsupported_content`` (several pages or frames, floating point, more channels) or ``incomplete`` (the structure
+    does not reach its end); HostError when the file cannot be read. The descriptor's offset is not used.
+    """
+    return _open(Feed(source_fd)).info
+
+
+def decode(
+    source_fd: int,
+    raster_fd: int,
+    carry_fd: int,
+    *,
+    max_pixels: int,
+    max_decode_bytes: int | None = None,
+    icc: str = "keep",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> PictureInfo:
+    """Decode a source into ``raster_fd`` (replaced) and what must survive besides into ``carry_fd`` (replaced).
+
+    The raster is as the package describes it: upright, C order, RGB or grey with alpha last and not premultiplied,
+    uint8 or native uint16, all of its disk space reserved. With ``icc`` "srgb" values with a profile are converted and
+    the profile is dropped. ``on_progress(rows done, rows)`` is called after each strip.
+
+    Raises what :func:`inspect` raises, PermanentError ``too_many_pixels`` and ``too_large_for_memory`` before decoding,
+    ``incomplete`` for anything that a decoder so much as warns of, and HostError (``disk_full`` ...) for the scratch
+    files. No descriptor is closed and no offset is used.
+    """
+    feed = Feed(source_fd)
+    opened = _open(feed)
+    info = opened.info
+    _check_size(info, max_pixels, max_decode_bytes)
+    pixels = load_plain(feed, info) if opened.image is None else None
+    if pixels is not None:
+        depth = pixels.itemsize * 8
+        info = replace(info, channels=pixels.shape[2], depth=depth)
+        carry, strips = Carry(), _array_strips(pixels)
+    else:
+        carry, strips = _image_strips(feed, opened, icc)
+    turned = opened.orientation >= 5
+    height, width = (info.width, info.height) if turned else (info.height, info.width)
+    with host_errors("scratch", "writing pixels to"):
+        writer = RasterWriter(
+            raster_fd, (height, width, info.channels), depth=info.depth, orientation=opened.orientation
+        )
+        for top, data in strips:
+            writer.write(top, data)
+            if on_progress is not None:
+                on_progress(min(height, top + strip_height(width * info.channels * info.depth // 8)), height)
+        writer.finish()
+    write_carry(carry_fd, carry)
+    return info
+
+
+def stored_strips(feed: Feed) -> tuple[PictureInfo, Iterator[tuple[int, Any]]]:
+    """A file's info and its pixels in strips as a raster holds them, for comparing; damage raises ``incomplete``.
+
+    For files without a rotation, as srwatchd writes them.
+    """
+    opened = _open(feed)
+    return opened.info, _image_strips(feed, opened, "keep")[1]
+
+
+def _image_strips(feed: Feed, opened: _Opened, icc: str) -> tuple[Carry, Iterator[tuple[int, Any]]]:
+    assert opened.layout is not None
+    with feed.damage():
+        image, profile = to_raster(opened.image, opened.layout, icc=icc)
+        carry = replace(collect(opened.image), icc=profile).upright()
+    return carry, _guarded(feed, image)
+
+
+def _guarded(feed: Feed, image: Any) -> Iterator[tuple[int, Any]]:
+    strips = rows(image)
+    while True:
+        with feed.damage():
+            strip = next(strips, None)
+        if strip is None:
+            return
+        yield strip
+
+
+def _array_strips(pixels: Any) -> Iterator[tuple[int, Any]]:
+    height = strip_height(pixels[0].nbytes)
+    for top in range(0, len(pixels), height):
+        yield top, pixels[top : top + height].reshape(-1).view("uint8")
+
+
+def _check_size(info: PictureInfo, max_pixels: int, max_decode_bytes: int | None) -> None:
+    size = f"{info.width} x {info.height} pixels"
+    if info.pixels > max_pixels:
+        raise PermanentError("too_many_pixels", f"It has {size}; the limit is {max_pixels} pixels.")
+    if max_decode_bytes is not None and info.decode_bytes > max_decode_bytes:
+        needed, allowed = info.decode_bytes >> 20, max_decode_bytes >> 20
+        what = (
+            f"Decoding {size} of this kind of {FORMATS[info.format].title} needs {needed} MiB; {allowed} are allowed."
+        )
+        raise PermanentError("too_large_for_memory", what)
+
+
+def _open(feed: Feed) -> _Opened:
+    if feed.size == 0:
+        raise PermanentError("empty", "The file is empty.")
+    head = feed.read(HEAD_SIZE, 0)
+    name = check_decodable(_known(head)).name
+    if name in _PLAIN:
+        return _Opened(inspect_plain(feed, name), 1)
+    whole = _check_structure(feed, name, head)
+    image = feed.open(name)
+    if image.get_typeof("n-pages") and image.get("n-pages") > 1:
+        kind = "pages" if name == "tiff" else "frames"
+        raise PermanentError(
+            "unsupported_content", f"It has {image.get('n-pages')} {kind}; only single pictures are taken."
+        )
+    layout = layout_of(image)
+    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+    orientation = orientation if name != "avif" and 1 <= orientation <= 8 else 1
+    turned = orientation >= 5
+    width, height = (image.height, image.width) if turned else (image.width, image.height)
+    stored = image.width * image.height * image.bands * layout.depth // 8
+    needed = _STREAMED_BYTES + (whole * stored if whole else 0)
+    sealed = FORMATS[name].sealed
+    return _Opened(
+        PictureInfo(width, height, layout.channels, layout.depth, name, sealed, needed), orientation, image, layout
+    )
+
+
+def _known(head: bytes) -> str | None:
+    """The format by content; a file of nothing but zeros is one whose content has not arrived."""
+    name = sniff(head)
+    if name is None and not head.strip(b"\x00"):
+        raise PermanentError("incomplete", "The file begins with nothing but zeros: its content is missing.")
+    return name
+
+
+def _check_structure(feed: Feed, name: str, head: bytes) -> int:
+    """How many bytes per stored byte the decoder keeps in memory, 0 if it streams. Raises what the walks raise."""
+    match name:
+        case "jpeg":
+            return 2 if check_jpeg(feed.read) else 0
+        case "png":
+            return 1 if check_png(feed.read) else 0
+        case "gif":
+            check_gif(feed.read)
+        case "webp":
+            check_riff(feed.read, feed.size)
+        case "avif" if head[8:12] == b"avis":
+            raise PermanentError("unsupported_content", "It is an animated AVIF.")
+        case "tiff":
+            return 0
+    return 3

@@ -1,0 +1,98 @@
+"""Metadata between libvips images and :class:`~srwatchd.codec.carry.Carry`."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from srwatchd.codec.carry import Carry
+from srwatchd.codec.vips import pyvips
+
+__all__ = ["attach", "collect", "profile_fits"]
+
+_MM_PER_INCH: Final = 25.4
+_MAX_SEGMENT: Final = 65533
+_DEFAULT_DPI: Final = (72.0, 72.0)
+_SPACES: Final = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
+_GPS_IFD: Final = "exif-ifd3-"
+_LEFT_OUT: Final = ("exif-ifd1-", "exif-ifd0-Orientation")
+
+
+def collect(image: Any) -> Carry:
+    """The metadata of an image as it was loaded, its profile included."""
+    blobs = {
+        key: _blob(image, field)
+        for key, field in (
+            ("exif", "exif-data"),
+            ("xmp", "xmp-data"),
+            ("iptc", "iptc-data"),
+            ("icc", "icc-profile-data"),
+        )
+    }
+    return Carry(**blobs, dpi=_dpi(image))
+
+
+def _blob(image: Any, field: str) -> bytes:
+    return bytes(image.get(field)) if image.get_typeof(field) else b""
+
+
+def _dpi(image: Any) -> tuple[float, float] | None:
+    """Dots per inch; libvips says exactly one pixel per millimetre where a file says nothing."""
+    if image.xres != 1.0 or image.yres != 1.0:
+        return image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH
+    unit = _exif_number(image, "exif-ifd0-ResolutionUnit") or 2.0
+    factor = 2.54 if unit == 3.0 else 1.0
+    across, down = _exif_number(image, "exif-ifd0-XResolution"), _exif_number(image, "exif-ifd0-YResolution")
+    return (across * factor, down * factor) if across and down else None
+
+
+def _exif_number(image: Any, field: str) -> float | None:
+    """A number from libvips' text of an EXIF entry: "300000/1000 (300.000, Rational, ...)" or "2 (Inch, ...)"."""
+    if not image.get_typeof(field):
+        return None
+    above, _, below = str(image.get(field)).split(" ", 1)[0].partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def profile_fits(icc: bytes, colour: str) -> bool:
+    """Whether a profile is one for "grey", "rgb" or "cmyk" values (ICC.1:2022, 7.2.6 data colour space)."""
+    return len(icc) > 128 and icc[36:40] == b"acsp" and _SPACES.get(icc[16:20]) == colour
+
+
+def attach(image: Any, carry: Carry, *, gps: bool) -> Any:
+    """A copy of ``image`` that will be saved with ``carry``: upright, its own dimensions, no outdated thumbnail."""
+    across, down = carry.dpi or _DEFAULT_DPI
+    image = image.copy(xres=across / _MM_PER_INCH, yres=down / _MM_PER_INCH)
+    kind = pyvips().GValue
+    image.set_type(kind.gint_type, "orientation", 1)
+    image.set_type(kind.gstr_type, "resolution-unit", "in")
+    for field, blob in (("xmp-data", carry.xmp), ("iptc-data", carry.iptc), ("icc-profile-data", carry.icc)):
+        if blob:
+            image.set_type(kind.blob_type, field, blob)
+    if carry.exif:
+        _attach_exif(image, carry.exif, gps=gps)
+    return image
+
+
+def _attach_exif(image: Any, exif: bytes, *, gps: bool) -> None:
+    """Set the EXIF block and its entries; libvips drops on saving what has no entry and corrects the rest.
+
+    The entries are had by letting libvips read a one-pixel JPEG that carries the block.
+    """
+    if len(exif) > _MAX_SEGMENT or not exif.startswith(b"Exif\x00\x00"):
+        return
+    module = pyvips()
+    pixel = module.Image.black(1, 1).jpegsave_buffer(keep="none")
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    try:
+        parsed = module.Image.jpegload_buffer(pixel[:2] + segment + pixel[2:])
+    except module.Error:
+        return
+    image.set_type(module.GValue.blob_type, "exif-data", exif)
+    for field in parsed.get_fields():
+        if not field.startswith("exif-ifd") or field.startswith(_LEFT_OUT) or (not gps and field.startswith(_GPS_IFD)):
+            continue
+        image.set_type(module.GValue.gstr_type, field, parsed.get(field))

@@ -1,0 +1,88 @@
+"""Area averaging of a raster to a small grid, strip by strip, in memory that does not grow with the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["AreaGrid", "grid_edge"]
+
+_MAX_CELLS: Final = 64
+_MIN_CELL: Final = 8
+
+
+def grid_edge(pixels: int) -> int:
+    """How many cells an edge of ``pixels`` source pixels is divided into: at most 64, each of at least 8 pixels."""
+    return max(1, min(_MAX_CELLS, pixels // _MIN_CELL))
+
+
+class AreaGrid:
+    """Averages a picture of ``width`` x ``height`` over ``across`` x ``down`` cells of equal area.
+
+    Cells may begin and end inside a pixel; it counts by the part that is covered. Values are scaled to 0..1. Colours of
+    a picture with alpha are weighted by it (premultiplied); alpha itself is averaged as it is. Strips are fed from the
+    top, whole rows, in order. ``blur``: besides the mean, the mean square is kept, so that :meth:`result` can tell how
+    lively each cell is.
+    """
+
+    def __init__(self, width: int, height: int, channels: int, *, depth: int, across: int, down: int) -> None:
+        self._shape = (width, height, channels)
+        self._most = 65535 if depth == 16 else 255
+        self._sample: Any = np.uint16 if depth == 16 else np.uint8
+        self._across = across
+        self._edges = np.linspace(0.0, height, down + 1)
+        self._sums = np.zeros((2, down, width * channels))
+        self._row = 0
+
+    def feed(self, data: Any) -> None:
+        """Take the next strip: a buffer of whole rows."""
+        width, _, channels = self._shape
+        strip = np.frombuffer(data, self._sample).reshape(-1, width, channels)
+        first, last = self._row, self._row + len(strip)
+        self._row = last
+        cells = range(
+            max(0, int(np.searchsorted(self._edges, first, "right")) - 1),
+            min(len(self._edges) - 1, int(np.searchsorted(self._edges, last, "left"))),
+        )
+        for cell in cells:
+            self._add(cell, strip, first)
+
+    def _add(self, cell: int, strip: NDArray[Any], first: int) -> None:
+        """Add the rows of ``strip`` (its top is row ``first``) that ``cell`` covers, the border rows by their part."""
+        top, bottom = self._edges[cell], self._edges[cell + 1]
+        begin, end = max(int(top), first), min(int(np.ceil(bottom)), first + len(strip))
+        if begin >= end:
+            return
+        rows = self._weighted(strip[begin - first : end - first])
+        weights = np.ones(end - begin, np.float32)
+        weights[0] -= max(0.0, top - begin)
+        weights[-1] -= max(0.0, end - bottom)
+        flat = rows.reshape(len(rows), -1)
+        self._sums[0, cell] += weights @ flat
+        self._sums[1, cell] += weights @ (flat * flat)
+
+    def _weighted(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Rows scaled to 0..1, colours premultiplied."""
+        scaled = rows.astype(np.float32) * np.float32(1 / self._most)
+        if self._shape[2] in (2, 4):
+            scaled[:, :, :-1] *= scaled[:, :, -1:]
+        return scaled
+
+    def result(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation of every cell, each (down, across, channels). Every row must have been fed."""
+        width, height, channels = self._shape
+        if self._row != height:
+            raise ValueError(f"{self._row} of {height} rows were fed")
+        down = len(self._edges) - 1
+        lines = self._sums.reshape(2, down, width, channels)
+        running = np.concatenate([np.zeros((2, down, 1, channels)), np.cumsum(lines, axis=2)], axis=2)
+        edges = np.linspace(0.0, width, self._across + 1)
+        below = np.minimum(edges.astype(int), width - 1)
+        part = (edges - below)[:, np.newaxis]
+        at_edges = running[:, :, below] * (1 - part) + running[:, :, below + 1] * part
+        mean, square = np.diff(at_edges, axis=2) / (width / self._across * height / down)
+        return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from srwatchd.codec.carry import Carry
+
+FULL = Carry(exif=b"Exif\0\0II", xmp=b'<a tiff:Orientation="8"/>', iptc=b"\x1c\x02", icc=b"\0\1\2", dpi=(300.0, 299.5))
+
+
+@pytest.mark.parametrize("carry", [Carry(), FULL])
+def test_round_trip(carry):
+    """What is written is read again."""
+    assert Carry.from_bytes(carry.to_bytes()) == carry
+
+
+def test_nothing_is_an_empty_carry():
+    """An empty file carries nothing."""
+    assert Carry.from_bytes(b"") == Carry()
+
+
+@pytest.mark.parametrize("data", [b"[]", b"{}", b"\xff\xfe", b'{"magic": "other"}'])
+def test_anything_else_is_refused(data):
+    """A file of another kind is not taken for a carry."""
+    with pytest.raises(ValueError):  # noqa: PT011 - json's own errors are ValueErrors with many messages
+        Carry.from_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'<d tiff:Orientation="6" x="1"/>', b'<d tiff:Orientation="1" x="1"/>'),
+        (b"<d tiff:Orientation = '3'/>", b"<d tiff:Orientation = '1'/>"),
+        (b"<tiff:Orientation>8</tiff:Orientation>", b"<tiff:Orientation>1</tiff:Orientation>"),
+        (b"<d/>", b"<d/>"),
+    ],
+)
+def test_upright(before, after):
+    """Orientation in XMP becomes 1, as attribute or element."""
+    assert Carry(xmp=before).upright().xmp == after
+
+
+def test_without_gps():
+    """Every exif:GPS property leaves the XMP, the rest stays."""
+    xmp = b'<d exif:GPSLatitude="1" a="b"><exif:GPSTimeStamp>x</exif:GPSTimeStamp><exif:GPSMapDatum/><k/></d>'
+    assert Carry(xmp=xmp).without_gps().xmp == b'<d a="b"><k/></d>'
+
+
+def test_only_colour():
+    """Profile and resolution are no metadata that "strip" takes away."""
+    assert FULL.only_colour() == Carry(icc=FULL.icc, dpi=FULL.dpi)
