@@ -63,6 +63,7 @@ HINTS: Final[dict[str, str]] = {
     "source_busy": "A program has it open for writing. It is looked at again.",
     "source_vanished": "Somebody removed it before it was claimed.",
     "worker_died": "A worker process ended on this picture. It is tried again.",
+    "worker_killed": "Somebody else killed a worker process. The picture is not to blame and is tried again.",
     "worker_hung": "A worker made no progress in its time and was killed. It is tried again.",
     "out_of_memory": "A worker ran out of memory. It is tried again with smaller tiles.",
     # host: nobody's picture is at fault
@@ -99,8 +100,9 @@ class SrwatchdError(Exception):
         self.hint = HINTS[code] if hint is None else hint
 
     def to_wire(self) -> dict[str, str]:
-        """The error as plain data, for a message between processes or a sidecar."""
-        return {"class": type(self).__name__, "code": self.code, "message": self.message, "hint": self.hint}
+        """The error as plain data, for a message between processes."""
+        wire = {"class": type(self).__name__, "code": self.code, "message": self.message, "hint": self.hint}
+        return {**wire, "path": self.path} if isinstance(self, HostError) else wire
 
 
 class JobError(SrwatchdError):
@@ -174,4 +176,7 @@ def from_wire(data: dict[str, Any]) -> SrwatchdError:
     cls = _WIRE.get(str(data.get("class")))
     if cls is None or data.get("code") not in HINTS:
         return PermanentError("internal_error", str(data.get("message", "unknown error")))
-    return cls(str(data["code"]), str(data["message"]), hint=str(data["hint"]))
+    code, message, hint = str(data["code"]), str(data["message"]), str(data["hint"])
+    if cls is HostError:
+        return HostError(code, message, hint=hint, path=str(data.get("path", "")))
+    return cls(code, message, hint=hint)

@@ -36,7 +36,9 @@ def verify_command(ctx: click.Context, config_path: Path, against: Path | None, 
     report = verify(config.audit.path, None if config.audit.key_file is None else read_key(config.audit.key_file))
     agreement = Agreement.SAME
     if against is not None:
-        agreement = check_against(config.audit.path, Checkpoint.from_dict(json.loads(against.read_text(encoding="ascii"))))
+        agreement = check_against(
+            config.audit.path, Checkpoint.from_dict(json.loads(against.read_text(encoding="ascii")))
+        )
     ok = report.ok and agreement is Agreement.SAME
     if as_json:
         problem = None if report.first_problem is None else asdict(report.first_problem)

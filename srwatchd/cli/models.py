@@ -46,7 +46,15 @@ def list_models(config_path: Path | None, as_json: bool) -> None:
         table.add_column(heading)
     for spec in found.values():
         scores = [f"{spec.scores[each]['psnr']:.2f}" if each in spec.scores else "" for each in ("Set5", "Kodak")]
-        row = (spec.name, spec.architecture, f"x{spec.scale}", spec.size, f"{spec.parameters:,}", *scores, str(spec.path))
+        row = (
+            spec.name,
+            spec.architecture,
+            f"x{spec.scale}",
+            spec.size,
+            f"{spec.parameters:,}",
+            *scores,
+            str(spec.path),
+        )
         table.add_row(*row)
     Console().print(table)
 

@@ -57,7 +57,9 @@ def check_config(ctx: click.Context, file: Path, as_json: bool) -> None:
     except ConfigurationError as error:
         problems = error.problems
     if as_json:
-        print_json([{"file": each.file, "line": each.line, "key": each.key, "message": each.message} for each in problems])
+        print_json(
+            [{"file": each.file, "line": each.line, "key": each.key, "message": each.message} for each in problems]
+        )
     elif problems:
         for problem in problems:
             click.echo(str(problem), err=True)

@@ -66,7 +66,9 @@ class ControlServer:
             except SrwatchdError as error:
                 answer = {"error": error.to_wire()}
             except (ValueError, TypeError, KeyError) as error:
-                answer = {"error": SrwatchdError("not_running", f"a request that was not understood: {error}").to_wire()}
+                answer = {
+                    "error": SrwatchdError("not_running", f"a request that was not understood: {error}").to_wire()
+                }
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (OSError, TimeoutError, ValueError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from srwatchd.daemon.jobrun import JobRun, Outcome, Verdict
+from srwatchd.daemon.jobrun import KILLED, JobRun, Outcome, Verdict
 from srwatchd.retry import delay
 from srwatchd.schedule import RoundRobin
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from srwatchd.daemon.folder import ServedFolder, Work
+    from srwatchd.job import Record
 
 __all__ = ["Dispatcher"]
 
@@ -106,10 +107,18 @@ class Dispatcher:
         self.counts[outcome.verdict] += 1
         wait = 0.0
         if outcome.verdict is Verdict.RETRY and outcome.record is not None:
-            policy = run.folder.config.retry
-            wait = delay(len(outcome.record.attempts), initial=policy.initial_delay, maximum=policy.max_delay)
+            wait = _wait(run.folder, outcome.record)
         run.folder.settled(run, outcome, wait=wait)
         _report(run, outcome)
+
+
+def _wait(folder: ServedFolder, record: Record) -> float:
+    """Seconds until the next attempt; at once when the last one was only killed from outside."""
+    faults = [attempt for attempt in record.attempts if attempt.code != KILLED]
+    if record.attempts[-1].code == KILLED:
+        return 0.0
+    policy = folder.config.retry
+    return delay(len(faults), initial=policy.initial_delay, maximum=policy.max_delay, job=record.job)
 
 
 def _report(run: JobRun, outcome: Outcome) -> None:

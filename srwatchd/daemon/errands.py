@@ -23,7 +23,8 @@ __all__ = ["put_back"]
 def put_back(folder: Folder, names: set[str], ledger: Ledger) -> list[str]:
     """Move ``names`` (relative to the error folder; empty: everything) into the inbox, without their sidecars.
 
-    Nothing in the inbox is overwritten: a taken name gets a number. Returns the names that were moved. Raises HostError.
+    Nothing in the inbox is overwritten: a taken name gets a number. Returns the names that were moved; raises
+    HostError.
     """
     inbox = Destination(folder.inbox, file_mode=folder.output.file_mode, dir_mode=folder.output.dir_mode)
     moved = []

@@ -14,7 +14,7 @@ import structlog
 
 from srwatchd.audit import Entry
 from srwatchd.daemon.holds import Hold
-from srwatchd.daemon.jobrun import Outcome, Verdict
+from srwatchd.daemon.jobrun import INTERRUPTIONS, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
 from srwatchd.daemon.premises import Premises
 from srwatchd.errors import HostError
@@ -42,11 +42,17 @@ _FILE_HOLDS: Final = {
     "source_unmovable": WaitReason.UNMOVABLE,
 }
 _TRANSITORY: Final = frozenset(
-    {WaitReason.UNSEEN, WaitReason.SETTLING, WaitReason.UNDECODABLE, WaitReason.HOLE, WaitReason.EMPTY, WaitReason.TOO_SMALL}
+    {
+        WaitReason.UNSEEN,
+        WaitReason.SETTLING,
+        WaitReason.UNDECODABLE,
+        WaitReason.HOLE,
+        WaitReason.EMPTY,
+        WaitReason.TOO_SMALL,
+    }
     | {WaitReason.QUEUED, WaitReason.IN_WORK}
 )
 """What ends by itself within the grace; the rest waits for a writer or a person."""
-_INTERRUPTIONS: Final = 10
 _OLD_SECONDS: Final = 600.0
 _FULL_RETRY_SECONDS: Final = 300.0
 
@@ -166,7 +172,7 @@ class ServedFolder:
             record = await self.lane.run(premises.custody.recover, orphan.record, present=orphan.source_present)
             if record is None:
                 continue
-            if orphan.interruptions >= _INTERRUPTIONS:
+            if orphan.interruptions >= INTERRUPTIONS:
                 await self.lane.run(premises.give_up, record, orphan.interruptions)
             elif orphan.interruptions:
                 self._interrupted.append(record)

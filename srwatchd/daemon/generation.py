@@ -16,9 +16,9 @@ from srwatchd.audit.origin import timestamp
 from srwatchd.config.models import find_models, missing_models, verify_file
 from srwatchd.daemon.dispatcher import Dispatcher
 from srwatchd.daemon.folder import ServedFolder, Services
-from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
-from srwatchd.errors import HostError, ModelError
+from srwatchd.daemon.jobrun import JobRun, Verdict
+from srwatchd.errors import HostError, ModelError, TransientError
 from srwatchd.intake.look import prepare_leases
 from srwatchd.pipeline.memory import plan_memory
 from srwatchd.pipeline.scratch import Scratch
@@ -37,6 +37,7 @@ __all__ = ["Generation"]
 
 _log = structlog.get_logger("srwatchd.daemon")
 _CHOOSE_SECONDS: Final = 120.0
+_CHOOSE_ATTEMPTS: Final = 10
 _ONCE_SETTLE: Final = 2.0
 _ONCE_POLL: Final = 0.2
 _POOL_CLOSE_SECONDS: Final = 2.0
@@ -236,25 +237,33 @@ class Generation:
     async def _choose(self, specs: dict[str, ModelSpec]) -> dict[str, Choice]:
         """Load, test and time every model in an inference worker; the engines that will be used."""
         choices = {}
-        async with self._inference.worker() as worker:
-            for spec in specs.values():
-                answer = await worker.call(
-                    "choose",
-                    {**self._machine, "model": spec.name, "engine": self.config.engine.name},
-                    deadline=_CHOOSE_SECONDS,
-                )
-                choice = Choice(**{**answer, "others": tuple(answer["others"])})
-                choices[spec.name] = choice
-                _log.info("model", name=spec.name, engine=choice.engine, reason=choice.reason, tile=choice.tile)
-                fields = {
-                    "srwatchd.model.name": spec.name,
-                    "srwatchd.model.scale": spec.scale,
-                    "srwatchd.model.sha256": spec.sha256,
-                    "srwatchd.engine.name": choice.engine,
-                    "srwatchd.engine.reason": choice.reason,
-                }
-                self.record(Entry("model.selected", fields=fields))
+        for spec in specs.values():
+            answer = await self._chosen(spec)
+            choice = Choice(**{**answer, "others": tuple(answer["others"])})
+            choices[spec.name] = choice
+            _log.info("model", name=spec.name, engine=choice.engine, reason=choice.reason, tile=choice.tile)
+            fields = {
+                "srwatchd.model.name": spec.name,
+                "srwatchd.model.scale": spec.scale,
+                "srwatchd.model.sha256": spec.sha256,
+                "srwatchd.engine.name": choice.engine,
+                "srwatchd.engine.reason": choice.reason,
+            }
+            self.record(Entry("model.selected", fields=fields))
         return choices
+
+    async def _chosen(self, spec: ModelSpec) -> dict[str, Any]:
+        """Ask an inference worker; one that is killed meanwhile says nothing about the model."""
+        params = {**self._machine, "model": spec.name, "engine": self.config.engine.name}
+        for attempt in range(1, _CHOOSE_ATTEMPTS + 1):
+            try:
+                async with self._inference.worker() as worker:
+                    return await worker.call("choose", params, deadline=_CHOOSE_SECONDS)
+            except TransientError as error:
+                if attempt == _CHOOSE_ATTEMPTS:
+                    raise ModelError("model_unusable", f"{spec.name}: {error.message}") from error
+                _log.warning("model", name=spec.name, code=error.code, reason=error.message)
+        raise AssertionError
 
     async def _tick(self) -> None:
         while True:
@@ -264,7 +273,7 @@ class Generation:
     async def _drained(self) -> None:
         """End when a scan has found nothing that could still become a job."""
         await asyncio.sleep(_ONCE_SETTLE)
-        while not all(folder.hold or folder.settled_everything for folder in self.folders.values()):
+        while not all(folder.hold or folder.settled_everything for folder in self.folders.values()):  # noqa: ASYNC110
             await asyncio.sleep(_ONCE_POLL)
 
 

@@ -31,9 +31,7 @@ class Hold:
     """Bytes that were free at ``path`` when it was full; work goes on when there are more."""
 
     @classmethod
-    def from_error(
-        cls, error: HostError, *, now: float, at: str, before: Hold | None = None, free: int = 0
-    ) -> Hold:
+    def from_error(cls, error: HostError, *, now: float, at: str, before: Hold | None = None, free: int = 0) -> Hold:
         """The hold for ``error``; one that follows ``before`` keeps its start and waits longer."""
         tries = 1 if before is None else before.tries + 1
         wait = delay(tries, initial=_FIRST_SECONDS, maximum=_LONGEST_SECONDS)

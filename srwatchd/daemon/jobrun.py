@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from srwatchd.daemon.folder import ServedFolder
     from srwatchd.intake.settle import Ready
     from srwatchd.job import Record
-    from srwatchd.pipeline.custody import Custody
     from srwatchd.pipeline.result import ResultPlan
     from srwatchd.pipeline.stages import Choice, Picture, Stages
 
-__all__ = ["JobRun", "Outcome", "Verdict"]
+__all__ = ["INTERRUPTIONS", "KILLED", "JobRun", "Outcome", "Verdict"]
+
+KILLED: Final = "worker_killed"
+INTERRUPTIONS: Final = 10
+"""How often a picture may see the service or a worker killed before it is taken for the cause."""
 
 _UNDECODABLE: Final = frozenset({"incomplete", "not_a_picture", "empty"})
 """What a picture that is still being written looks like: it stays in the inbox until its grace is over."""
@@ -148,7 +151,9 @@ class JobRun:
         assert candidate is not None  # noqa: S101 - a run without a record has a candidate
         failure: SrwatchdError | None = None
         if isinstance(candidate, Doomed):
-            failure = PermanentError(candidate.code, f"{candidate.snapshot.size} bytes, unchanged until its grace was over")
+            failure = PermanentError(
+                candidate.code, f"{candidate.snapshot.size} bytes, unchanged until its grace was over"
+            )
         else:
             try:
                 await self._probe(candidate)
@@ -253,11 +258,9 @@ class JobRun:
             return Outcome(Verdict.RELEASED, record, error)
         attempt = Attempt(at=self._custody.now(), code=error.code, message=error.message, engine=self._engine)
         attempts = (*record.attempts, attempt)
-        if len(attempts) >= self.folder.config.retry.max_attempts:
-            reasons = "; ".join(f"{number}. {each.code}: {each.message}" for number, each in enumerate(attempts, 1))
-            exhausted = PermanentError("attempts_exhausted", f"{len(attempts)} attempts failed: {reasons}", hint=error.hint)
+        if give_up := _given_up(attempts, error, limit=self.folder.config.retry.max_attempts):
             self.record = await self._keep(self._custody.note, record, attempt)
-            return await self._quarantine(exhausted)
+            return await self._quarantine(give_up)
         self.record = await self._keep(self._custody.fail, record, attempt)
         return Outcome(Verdict.RETRY, self.record, error)
 
@@ -320,3 +323,17 @@ class JobRun:
             if not isinstance(outcome, BaseException) and hasattr(outcome, "state"):
                 self.record = outcome
             raise
+
+
+def _given_up(attempts: tuple[Attempt, ...], error: TransientError, *, limit: int) -> PermanentError | None:
+    """The end of a job's attempts, or None while another one follows.
+
+    A worker that was killed from outside is an interruption, not a fault of the picture: only ten of them end it.
+    """
+    faults = [each for each in attempts if each.code != KILLED]
+    if len(faults) >= limit:
+        reasons = "; ".join(f"{number}. {each.code}: {each.message}" for number, each in enumerate(faults, 1))
+        return PermanentError("attempts_exhausted", f"{len(faults)} attempts failed: {reasons}", hint=error.hint)
+    if len(attempts) - len(faults) >= INTERRUPTIONS:
+        return PermanentError("interrupted_too_often", f"workers were killed {INTERRUPTIONS} times on this picture")
+    return None

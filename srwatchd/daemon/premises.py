@@ -39,7 +39,14 @@ class Premises:
     """The disk side of a served folder. Made by :meth:`open`."""
 
     def __init__(
-        self, config: Folder, services: Services, inbox: Inbox, *, timing: Timing, local: bool, hinted: Callable[[Hint], None]
+        self,
+        config: Folder,
+        services: Services,
+        inbox: Inbox,
+        *,
+        timing: Timing,
+        local: bool,
+        hinted: Callable[[Hint], None],
     ) -> None:
         self.timing = timing
         self._config = config
@@ -100,7 +107,9 @@ class Premises:
                 os.stat(place)
                 read_only = os.statvfs(place).f_flag & os.ST_RDONLY
             if read_only:
-                raise HostError("read_only", f"the folder {str(place)!r} is on a read-only file system", path=str(place))
+                raise HostError(
+                    "read_only", f"the folder {str(place)!r} is on a read-only file system", path=str(place)
+                )
             if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
                 raise HostError("not_writable", f"the folder {str(place)!r} cannot be written to", path=str(place))
 

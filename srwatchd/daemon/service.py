@@ -7,7 +7,7 @@ import contextlib
 import enum
 import os
 import signal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -20,7 +20,7 @@ from srwatchd.daemon.generation import Generation
 from srwatchd.daemon.offline import open_ledger
 from srwatchd.daemon.requests import Requests
 from srwatchd.daemon.state import StateDirectory
-from srwatchd.errors import ConfigurationError, FatalError, HostError, SrwatchdError
+from srwatchd.errors import ConfigurationError, FatalError, HostError
 from srwatchd.notify import Notifier, watchdog_interval
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class Daemon:
             try:
                 if opened.mended:
                     _log.warning("ledger mended", path=str(self._config.audit.path))
-                _log.info("started", version=__version__, config=str(self._config.source), sequence=opened.last_sequence)
+                _log.info(
+                    "started", version=__version__, config=str(self._config.source), sequence=opened.last_sequence
+                )
                 _record(ledger, Entry("daemon.started", fields={"srwatchd.version": __version__}))
                 self._finished = set(opened.finished)
                 yield state, ledger
@@ -126,7 +128,7 @@ class Daemon:
             state.close()
 
     async def _patiently(self, ledger: Ledger) -> Opened:
-        """Open the ledger; while the disk refuses, nothing is moved, and it is tried again until a stop is wished for."""
+        """Open the ledger; while the disk refuses, nothing is moved and it is tried again, until a stop."""
         while True:
             try:
                 return ledger.open()
@@ -146,7 +148,10 @@ class Daemon:
             try:
                 await generation.start()
                 self._generation = generation
-                _record(ledger, Entry("configuration.loaded", fields={"srwatchd.configuration.path": str(self._config.source)}))
+                _record(
+                    ledger,
+                    Entry("configuration.loaded", fields={"srwatchd.configuration.path": str(self._config.source)}),
+                )
                 self._notifier.ready(generation.headline())
                 await self._serve(generation)
             finally:
@@ -175,9 +180,7 @@ class Daemon:
         """Load the file again. A bad one is refused whole and the old one stays."""
         self._notifier.reloading()
         try:
-            config = load(self._config.source)
-            if (config.state_dir, config.audit.path) != (self._config.state_dir, self._config.audit.path):
-                raise FatalError("configuration", "state_dir and audit.path only change with a restart")
+            config = self._loaded_again()
         except (ConfigurationError, FatalError) as error:
             self._wish = _Wish.NOTHING
             _log.error("configuration refused, the old one stays", reason=error.message)
@@ -187,6 +190,12 @@ class Daemon:
         self._config = config
         log.configure(level=config.log.level, form=config.log.format)
         return True
+
+    def _loaded_again(self) -> Config:
+        config = load(self._config.source)
+        if (config.state_dir, config.audit.path) != (self._config.state_dir, self._config.audit.path):
+            raise FatalError("configuration", "state_dir and audit.path only change with a restart")
+        return config
 
     async def _beat(self) -> None:
         """Tell the service manager what is going on, and that it goes on."""
@@ -205,5 +214,3 @@ def _record(ledger: Ledger, entry: Entry) -> None:
         ledger.append([entry])
     except HostError as error:
         _log.error("the ledger cannot be written", reason=error.message)
-
-

@@ -14,12 +14,11 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "NAME_LIMIT",
     "SIDECAR_SUFFIX",
-    "TEMPLATE_FIELDS",
     "first_free",
     "key",
     "numbered",
@@ -34,31 +33,27 @@ NAME_LIMIT: Final = 255
 
 SIDECAR_SUFFIX: Final = ".error.json"
 
-TEMPLATE_FIELDS: Final = frozenset({"stem", "scale", "model", "extension"})
-"""What ``output.filename`` may name in braces: the source's name without its extension, the factor, the model's name
-and the source's extension without its dot."""
-
 _LONGEST_EXTENSION: Final = 16
 _SCALE_ENDING: Final = re.compile(r"[_-]x[0-9]+(?:\.[0-9]+)?\Z")
 _LINEAR: Final = 16
 
 
-def result_name(template: str, name: str, *, scale: float, model: str, extension: str, limit: int = NAME_LIMIT) -> str:
+def result_name(template: str, name: str, *, fields: Mapping[str, str], extension: str, limit: int = NAME_LIMIT) -> str:
     """The result's path: ``template`` filled in, the source's sub folders, and ``.extension``.
 
-    ``extension`` comes without its dot. The stem of a long name is shortened first, whatever stands beside it stays.
-    Raises ValueError for a template with unknown or formatted fields and for one that makes no plain file name
-    (empty, hidden by a leading dot, or with a "/" or NUL in it).
+    The template may name in braces ``stem``, ``ext`` (without its dot) and ``name`` of the source and whatever is in
+    ``fields``. ``extension`` comes without its dot. The stem of a long name is shortened first, whatever stands beside
+    it stays. Raises ValueError for a template with unknown or formatted fields and for one that makes no plain file
+    name (empty, hidden by a leading dot, or with a "/" or NUL in it).
     """
     folder, base = split(name)
     stem, old = _split_extension(base)
-    fields = {"scale": f"{scale:g}", "model": model, "extension": old.removeprefix(".")}
     ending = f".{extension}"
     room = limit - _size(ending)
-    made = _fill(template, {**fields, "stem": stem})
+    made = _fill(template, {**fields, "ext": old.removeprefix("."), "stem": stem, "name": base})
     excess = _size(made) - room
     if excess > 0 and (shorter := _shorten(stem, max(1, _size(stem) - excess))):
-        made = _fill(template, {**fields, "stem": shorter})
+        made = _fill(template, {**fields, "ext": old.removeprefix("."), "stem": shorter, "name": shorter + old})
     made = _shorten_stem(made, room)
     if not made.strip() or made.startswith(".") or "/" in made or "\0" in made:
         raise ValueError(f"the template {template!r} makes no file name of {base!r}: {made!r}")
@@ -137,8 +132,8 @@ def _fill(template: str, fields: dict[str, str]) -> str:
         made.append(text)
         if field is None:
             continue
-        if field not in TEMPLATE_FIELDS or form or conversion:
-            raise ValueError(f"the template {template!r} may name only {sorted(TEMPLATE_FIELDS)}, not {field!r}")
+        if field not in fields or form or conversion:
+            raise ValueError(f"the template {template!r} may name only {sorted(fields)}, not {field!r}")
         made.append(fields[field])
     return "".join(made)
 

@@ -49,7 +49,7 @@ def encode(params: dict[str, Any], descriptors: list[int], progress: Progress) -
     return {}
 
 
-def verify(params: dict[str, Any], descriptors: list[int], progress: Progress) -> dict[str, Any]:
+def verify(params: dict[str, Any], descriptors: list[int], _progress: Progress) -> dict[str, Any]:
     """Compare the staged file (first) with the source's raster (second)."""
     staged, raster = descriptors
     verify_picture(

@@ -212,7 +212,11 @@ class Custody:
 
     def sweep(self, live: set[str]) -> None:
         """Remove staged files of jobs that are not in ``live``."""
-        for destination in {self.done.root: self.done, self.error.root: self.error, self.archive.root: self.archive}.values():
+        for destination in {
+            self.done.root: self.done,
+            self.error.root: self.error,
+            self.archive.root: self.archive,
+        }.values():
             with contextlib.suppress(HostError):
                 destination.sweep(live)
 
@@ -246,10 +250,12 @@ class Custody:
             "srwatchd.result.size": result.size,
         }
         if record.job not in self._finished:
-            self._ledger.append([
-                self._entry(record, "job.delivered", "success", delivered),
-                self._entry(record, "job.archiving", "unknown", {}),
-            ])
+            self._ledger.append(
+                [
+                    self._entry(record, "job.delivered", "success", delivered),
+                    self._entry(record, "job.archiving", "unknown", {}),
+                ]
+            )
         where: dict[str, Any] = {}
         if self.folder.on_success == "delete":
             self._claims.save(record)

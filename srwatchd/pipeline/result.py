@@ -33,7 +33,9 @@ class ResultPlan:
     options: dict[str, Any]
 
 
-def plan_result(name: str, output: Output, spec: ModelSpec, info: dict[str, Any], *, folder: str, date: str) -> ResultPlan:
+def plan_result(
+    name: str, output: Output, spec: ModelSpec, info: dict[str, Any], *, folder: str, date: str
+) -> ResultPlan:
     """The plan for the source ``name`` (relative path) with the facts ``info`` of ``PictureInfo.to_dict``.
 
     ``folder`` and ``date`` (YYYY-MM-DD) are what a file name template may name. Raises PermanentError
@@ -51,9 +53,15 @@ def plan_result(name: str, output: Output, spec: ModelSpec, info: dict[str, Any]
             form = output.on_format_limit
     check_limits(form, *size)
     shown = spec.scale if output.factor is None else output.factor
-    path = result_name(
-        output.filename, name, scale=shown, model=spec.name, extension=extension(form).removeprefix(".")
-    )
+    fields = {
+        "scale": f"{shown:g}",
+        "model": spec.name,
+        "folder": folder,
+        "width": str(size[0]),
+        "height": str(size[1]),
+        "date": date,
+    }
+    path = result_name(output.filename, name, fields=fields, extension=extension(form).removeprefix("."))
     options = {
         "format": form,
         "quality": output.quality,
@@ -63,5 +71,3 @@ def plan_result(name: str, output: Output, spec: ModelSpec, info: dict[str, Any]
         "size": list(size) if size != (width * spec.scale, height * spec.scale) else None,
     }
     return ResultPlan(path=path, format=form, width=size[0], height=size[1], options=options)
-
-

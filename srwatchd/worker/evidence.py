@@ -102,7 +102,7 @@ def death(who: str, op: str, *, returncode: int, words: str, oom_killed: bool) -
     if (killed and oom_killed) or (returncode != 0 and not killed and memory_exhausted(words)):
         return TransientError("out_of_memory", f"{text}: out of memory{quoted(words)}")
     if killed:
-        text += " (not by srwatchd: by a person, or by the kernel for want of memory)"
+        return TransientError("worker_killed", f"{text}, not by srwatchd and not for want of memory{quoted(words)}")
     return TransientError("worker_died", text + quoted(words))
 
 

@@ -75,6 +75,7 @@ def environment(settings: SpawnSettings) -> dict[str, str]:
     """The child's whole environment: little of ours, nothing that names a display, a proxy or a credential."""
     values = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     values["LC_ALL"] = "C.UTF-8"
+    values["MALLOC_ARENA_MAX"] = "2"  # each arena of glibc reserves address space that RLIMIT_DATA counts
     root = str(Path(srwatchd.__file__).resolve().parent.parent)
     installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
     path = [os.path.abspath(entry) for entry in settings.python_path] + ([] if root in installed else [root])

@@ -14,9 +14,9 @@ from srwatchd.worker import evidence
     ("returncode", "words", "oom_killed", "code", "expected"),
     [
         (-signal.SIGSEGV, "", False, "worker_died", "w was ended by SIGSEGV during 'op'"),
-        (-signal.SIGKILL, "", False, "worker_died", "not by srwatchd"),
+        (-signal.SIGKILL, "", False, "worker_killed", "not by srwatchd"),
         (-signal.SIGKILL, "", True, "out_of_memory", "SIGKILL"),
-        (-signal.SIGKILL, "std::bad_alloc", False, "worker_died", "SIGKILL"),
+        (-signal.SIGKILL, "std::bad_alloc", False, "worker_killed", "SIGKILL"),
         (-signal.SIGABRT, "what():  std::bad_alloc", False, "out_of_memory", "std::bad_alloc"),
         (-signal.SIGABRT, "glib-error: failed to allocate 9 bytes", True, "out_of_memory", "its last words"),
         (-signal.SIGABRT, "assertion failed", True, "worker_died", "assertion failed"),

@@ -12,7 +12,8 @@ def size(name: str) -> int:
 
 
 def result(name: str, template: str = "{stem}_x{scale}", *, scale: float = 2, limit: int = 255) -> str:
-    return names.result_name(template, name, scale=scale, model="fsrcnn", extension="png", limit=limit)
+    fields = {"scale": f"{scale:g}", "model": "fsrcnn"}
+    return names.result_name(template, name, fields=fields, extension="png", limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +22,9 @@ def result(name: str, template: str = "{stem}_x{scale}", *, scale: float = 2, li
         ("a.jpg", "{stem}_x{scale}", "a_x2.png"),
         ("a.png", "{stem}_x{scale}", "a_x2.png"),
         ("in/deep/a.tar.jpg", "{stem}_x{scale}", "in/deep/a.tar_x2.png"),
-        ("a.jpg", "{model}-{stem}.{extension}", "fsrcnn-a.jpg.png"),
+        ("a.jpg", "{model}-{stem}.{ext}", "fsrcnn-a.jpg.png"),
         ("noextension", "{stem}", "noextension.png"),
+        ("a.jpg", "{name}", "a.jpg.png"),
         ("Mr. Smith", "{stem}", "Mr. Smith.png"),
         ("braces{stem}.jpg", "{stem}_{{x}}", "braces{stem}_{x}.png"),
         ("bad\udcff.jpg", "{stem}_x{scale}", "bad\udcff_x2.png"),
