@@ -184,8 +184,8 @@ def _busy(candidate: Candidate, look: Look, now: float, *, timing: Timing, folde
 def _patient(
     candidate: Candidate, now: float, timing: Timing, reason: WaitReason, verdict: Ready | Doomed
 ) -> Judgement:
-    """Wait until the file has been unchanged for the grace time, then give ``verdict``."""
-    end = candidate.changed + timing.grace
+    """Wait until the file has been unchanged for the grace time (never less than to settle), then give ``verdict``."""
+    end = candidate.changed + max(timing.grace, timing.settle)
     if now >= end:
         return Judgement(WaitReason.QUEUED, verdict=verdict)
     candidate.agreed_since = None

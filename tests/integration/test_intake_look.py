@@ -12,6 +12,7 @@ from srwatchd.errors import HostError
 from srwatchd.intake import look as module
 from srwatchd.intake import scan as scanning
 from srwatchd.intake.look import Lease, NotAPlainFileError, look, open_source
+from srwatchd.intake.owners import owner_name
 from srwatchd.intake.scan import scan
 
 NAMES = [
@@ -265,3 +266,8 @@ def test_scan_and_files_that_go_meanwhile(inbox, monkeypatch):
     (inbox.root / "sub").rmdir()
     assert list(found) == []
     assert passing.problems == []
+
+
+def test_look_owner_without_a_name_is_a_number():
+    """A user that only the client's machine knows is named by number."""
+    assert owner_name(4_000_000_001) == "uid 4000000001"

@@ -10,9 +10,29 @@ from srwatchd.intake.names import display, enters, marked, numbered, wanted
 
 @pytest.mark.parametrize(
     "name",
-    [".a.jpg.Xy12", "._a.jpg", ".nfs000123", ".fuse_hidden1", "~$a.png", "a.png~", "a.tmp", "A.PART", "a.partial"]
-    + ["a.filepart", "a.crdownload", "a.download", "Thumbs.db", "desktop.ini", "sub/.hidden", ".stfolder/a.jpg"]
-    + ["@eaDir/a.jpg", ".Trash-1000/files/a.jpg", "__MACOSX/a.jpg", "x/__macosx/y/a.jpg", ".srwatchd/j.src"],
+    [
+        ".a.jpg.Xy12",
+        "._a.jpg",
+        ".nfs000123",
+        ".fuse_hidden1",
+        "~$a.png",
+        "a.png~",
+        "a.tmp",
+        "A.PART",
+        "a.partial",
+        "a.filepart",
+        "a.crdownload",
+        "a.download",
+        "Thumbs.db",
+        "desktop.ini",
+        "sub/.hidden",
+        ".stfolder/a.jpg",
+        "@eaDir/a.jpg",
+        ".Trash-1000/files/a.jpg",
+        "__MACOSX/a.jpg",
+        "x/__macosx/y/a.jpg",
+        ".srwatchd/j.src",
+    ],
 )
 def test_names_junk_is_never_wanted(name):
     """Half-written files and what file managers leave are never taken, whatever the patterns say."""

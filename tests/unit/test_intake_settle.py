@@ -153,6 +153,21 @@ def test_settle_what_looks_unfinished_waits_for_the_grace_time(seen, verdict, wh
     assert subject.ready(60.0) == [verdict]
 
 
+def test_settle_no_grace_at_all_still_settles():
+    """A run that waits for nobody gives an empty file up when it has settled, an undecodable one after one more look."""
+    subject = settler(Timing(2.0, 0.0))
+    for now in (0.0, 1.9):
+        subject.observe(look(size=0), now)
+        assert subject.ready(now) == []
+    subject.observe(look(size=5), 3.0)
+    subject.observe(look(size=5), 5.0)
+    subject.reserve("a.jpg")
+    subject.undecodable("a.jpg", 6.0)
+    assert subject.due(6.0) == ["a.jpg"]
+    subject.observe(look(size=5), 6.0)
+    assert subject.ready(6.0) == [Doomed(snapshot(size=5), "incomplete")]
+
+
 def test_settle_too_large_file_is_doomed_when_it_has_settled():
     """Not before: its size may still be a promise only."""
     subject = settler(max_size=5)
