@@ -9,7 +9,7 @@ interlaced PNG, WebP, AVIF, GIF, BMP, JPEG 2000) are estimated in :attr:`Picture
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from srwatchd.codec.carry import Carry, write_carry
 from srwatchd.codec.colour import Layout, layout_of, to_raster
@@ -35,7 +35,7 @@ _PLAIN = ("bmp", "jp2")
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A source whose header was read: ``image`` (None for BMP and JPEG 2000), its layout, orientation and info."""
+    """A source whose header was read: ``image`` and its layout (None for BMP and JPEG 2000), orientation and info."""
 
     info: PictureInfo
     orientation: int
@@ -109,9 +109,8 @@ def stored_strips(feed: Feed) -> tuple[PictureInfo, Iterator[tuple[int, Any]]]:
 
 
 def _image_strips(feed: Feed, opened: _Opened, icc: str) -> tuple[Carry, Iterator[tuple[int, Any]]]:
-    assert opened.layout is not None
     with feed.damage():
-        image, profile = to_raster(opened.image, opened.layout, icc=icc)
+        image, profile = to_raster(opened.image, opened.layout or layout_of(opened.image), icc=icc)
         carry = replace(collect(opened.image), icc=profile).upright()
     return carry, _guarded(feed, image)
 

@@ -22,19 +22,20 @@ PNG, JPEG and TIFF stream; WebP, AVIF and GIF hold the whole picture in memory (
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.codec.carry import read_carry
 from srwatchd.codec.formats import FORMATS, check_limits, stored_depth
 from srwatchd.codec.metadata import attach, profile_fits
 from srwatchd.codec.raster import map_raster
-from srwatchd.codec.vips import Sink, pyvips
+from srwatchd.codec.vips import Sink, check_memory, pyvips
 from srwatchd.errors import PermanentError
 from srwatchd.storage import host_errors
 
 if TYPE_CHECKING:
-    from srwatchd.codec.picture import PictureInfo
     from collections.abc import Callable
+
+    from srwatchd.codec.picture import PictureInfo
 
 __all__ = ["EncodeOptions", "encode"]
 
@@ -84,12 +85,13 @@ def encode(
     output: EncodeOptions,
     on_progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Write the raster of ``width`` x ``height`` (channels and depth of ``info``) into ``staged_fd`` (O_RDWR, replaced).
+    """Write the raster of ``width`` x ``height`` (channels, depth of ``info``) into ``staged_fd`` (O_RDWR, replaced).
 
     16 bit become 8 where the format has only those: round(value / 257). ``on_progress(bytes written)`` is called as
     output is written. Nothing is fsynced, no descriptor closed, no offset used.
 
-    Raises PermanentError ``format_limit`` or ``cannot_encode``, HostError (``disk_full`` ...) when writing fails.
+    Raises PermanentError ``format_limit`` or ``cannot_encode``, TransientError ``out_of_memory``,
+    HostError (``disk_full`` ...) when writing fails.
     """
     final = output.size or (width, height)
     check_limits(output.format, *final)
@@ -111,6 +113,7 @@ def encode(
     except module.Error as error:
         failure = sink.failure()
         if failure is None:
+            check_memory(error)
             message = str(error).strip().replace("\n", " ")
             raise PermanentError("cannot_encode", f"It cannot be written as {output.format}: {message}") from error
         with host_errors("staging", "writing the result to"):
@@ -131,7 +134,7 @@ def _prepared(pixels: Any, info: PictureInfo, output: EncodeOptions) -> Any:
     flat = pixels.reshape(-1)
     image = pyvips().Image.new_from_memory(flat, width, height, channels, "ushort" if info.depth == 16 else "uchar")
     image = image.copy(interpretation=_INTERPRETATION[colour, info.depth])
-    if output.size not in (None, (width, height)):
+    if output.size is not None and output.size != (width, height):
         image = _resized(image, info, output.size)
     if info.alpha and not FORMATS[output.format].alpha:
         image = _flattened(image, info, output.background)
@@ -140,9 +143,8 @@ def _prepared(pixels: Any, info: PictureInfo, output: EncodeOptions) -> Any:
     return image
 
 
-def _resized(image: Any, info: PictureInfo, size: tuple[int, int] | None) -> Any:
+def _resized(image: Any, info: PictureInfo, size: tuple[int, int]) -> Any:
     """The image at exactly ``size`` (Lanczos 3), colours weighted by alpha."""
-    assert size is not None
     across, down = size[0] / image.width, size[1] / image.height
     kind, samples = image.interpretation, image.format
     most = 65535 if info.depth == 16 else 255

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Final
 
 from srwatchd.codec.carry import Carry
@@ -11,11 +10,10 @@ from srwatchd.codec.vips import pyvips
 __all__ = ["attach", "collect", "profile_fits"]
 
 _MM_PER_INCH: Final = 25.4
-_MAX_SEGMENT: Final = 65533
 _DEFAULT_DPI: Final = (72.0, 72.0)
 _SPACES: Final = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
 _GPS_IFD: Final = "exif-ifd3-"
-_LEFT_OUT: Final = ("exif-ifd1-", "exif-ifd0-Orientation")
+_LEFT_OUT: Final = ("exif-ifd1-", "exif-ifd0-Orientation", "jpeg-thumbnail-data")
 
 
 def collect(image: Any) -> Carry:
@@ -63,36 +61,27 @@ def profile_fits(icc: bytes, colour: str) -> bool:
 
 
 def attach(image: Any, carry: Carry, *, gps: bool) -> Any:
-    """A copy of ``image`` that will be saved with ``carry``: upright, its own dimensions, no outdated thumbnail."""
-    across, down = carry.dpi or _DEFAULT_DPI
-    image = image.copy(xres=across / _MM_PER_INCH, yres=down / _MM_PER_INCH)
+    """A copy of ``image`` that will be saved with ``carry``: upright, its own dimensions, no outdated thumbnail.
+
+    Setting the EXIF block makes libvips read its entries; on saving it leaves out what has no entry any more and
+    corrects the entries for dimensions, resolution and orientation. A block that it cannot read is left out.
+    """
+    image = image.copy()
     kind = pyvips().GValue
-    image.set_type(kind.gint_type, "orientation", 1)
-    image.set_type(kind.gstr_type, "resolution-unit", "in")
-    for field, blob in (("xmp-data", carry.xmp), ("iptc-data", carry.iptc), ("icc-profile-data", carry.icc)):
+    blobs = (
+        ("exif-data", carry.exif),
+        ("xmp-data", carry.xmp),
+        ("iptc-data", carry.iptc),
+        ("icc-profile-data", carry.icc),
+    )
+    for field, blob in blobs:
         if blob:
             image.set_type(kind.blob_type, field, blob)
-    if carry.exif:
-        _attach_exif(image, carry.exif, gps=gps)
+    for field in image.get_fields():
+        if field.startswith(_LEFT_OUT) or (not gps and field.startswith(_GPS_IFD)):
+            image.remove(field)
+    across, down = carry.dpi or _DEFAULT_DPI
+    image = image.copy(xres=across / _MM_PER_INCH, yres=down / _MM_PER_INCH)
+    image.set_type(kind.gint_type, "orientation", 1)
+    image.set_type(kind.gstr_type, "resolution-unit", "in")
     return image
-
-
-def _attach_exif(image: Any, exif: bytes, *, gps: bool) -> None:
-    """Set the EXIF block and its entries; libvips drops on saving what has no entry and corrects the rest.
-
-    The entries are had by letting libvips read a one-pixel JPEG that carries the block.
-    """
-    if len(exif) > _MAX_SEGMENT or not exif.startswith(b"Exif\x00\x00"):
-        return
-    module = pyvips()
-    pixel = module.Image.black(1, 1).jpegsave_buffer(keep="none")
-    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
-    try:
-        parsed = module.Image.jpegload_buffer(pixel[:2] + segment + pixel[2:])
-    except module.Error:
-        return
-    image.set_type(module.GValue.blob_type, "exif-data", exif)
-    for field in parsed.get_fields():
-        if not field.startswith("exif-ifd") or field.startswith(_LEFT_OUT) or (not gps and field.startswith(_GPS_IFD)):
-            continue
-        image.set_type(module.GValue.gstr_type, field, parsed.get(field))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
-
 import importlib
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from srwatchd.codec.picture import PictureInfo
@@ -13,6 +13,7 @@ from srwatchd.errors import PermanentError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
     from srwatchd.codec.vips import Feed
 
 __all__ = ["inspect_plain", "load_plain"]
@@ -37,9 +38,9 @@ def inspect_plain(feed: Feed, name: str) -> PictureInfo:
 
 def load_plain(feed: Feed, info: PictureInfo) -> NDArray[Any]:
     """The pixels (height, width, channels), RGB order, uint8 or uint16; PermanentError ``incomplete`` when damaged."""
-    cv2: Any = importlib.import_module("cv2")  # heavy; loaded in workers only, and its stubs lack setLogLevel
+    cv2: Any = importlib.import_module("cv2")  # heavy; loaded in workers only, and its stubs lack the logging
 
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(0)
     data = np.frombuffer(feed.read(feed.size, 0), np.uint8)
     try:
         pixels: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)

@@ -1,8 +1,8 @@
 """Rasters: plain C-order pixels in a file behind a descriptor, and how they get there upright in bounded memory.
 
-EXIF orientations 1 to 4 keep rows as rows: each strip goes where it belongs as it is decoded. 5 to 8 swap the edges: the
-unturned raster is first written behind its final place in the same file, then turned in blocks of at most 32 MiB, and
-the file is cut. So turning costs disk (twice the raster, while decoding lasts), not memory.
+EXIF orientations 1 to 4 keep rows as rows: each strip goes where it belongs as it is decoded. 5 to 8 swap the edges:
+the unturned raster is first written behind its final place in the same file, then turned in blocks of at most 32 MiB,
+and the file is cut. So turning costs disk (twice the raster, while decoding lasts), not memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 

@@ -57,7 +57,7 @@ _TAG_SUBFILE, _TAG_PHOTOMETRIC, _TAG_MAKE, _TAG_SUB_IFDS, _TAG_DNG = 0x00FE, 0x0
 _CFA, _LINEAR_RAW = 32803, 34892
 
 
-def sniff(head: bytes) -> str | None:
+def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - one question after the other
     """The name of the format that ``head`` begins, or None when it is none that srwatchd has a name for.
 
     The names are the keys of :data:`srwatchd.codec.formats.FORMATS`. Recognised is not the same as supported: "heic",

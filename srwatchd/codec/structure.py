@@ -86,7 +86,7 @@ def check_png(read: Read) -> bool:
 
 
 def check_gif(read: Read) -> None:
-    """``incomplete`` unless the blocks of a GIF reach its trailer, ``unsupported_content`` if it has several pictures."""
+    """``incomplete`` unless a GIF's blocks reach its trailer, ``unsupported_content`` if it has several pictures."""
     header = _need(read, 13, 0, "the GIF header is cut short")
     offset = 13 + _colour_table(header[10])
     pictures = 0
@@ -113,7 +113,7 @@ def _colour_table(flags: int) -> int:
 
 
 def check_riff(read: Read, size: int) -> None:
-    """``incomplete`` unless a WebP of ``size`` bytes is as long as its header says; ``unsupported_content`` if animated."""
+    """``incomplete`` unless a WebP is as long (``size``) as its header says; ``unsupported_content`` if animated."""
     header = _need(read, 21, 0, "the WebP header is cut short")
     if struct.unpack("<I", header[4:8])[0] + 8 > size:
         raise _incomplete("the WebP is shorter than its header says")

@@ -1,9 +1,9 @@
 """Whether a staged result is whole and shows what its source shows.
 
 Source and result are reduced by area averaging to the same grid of at most 64 x 64 cells, none smaller than 8 source
-pixels where the picture allows it, so that what a network does to edges stays inside a cell and a checkerboard of single
-pixels is grey on both sides. Values are compared as stored (the raster is already in the result's colour space), colours
-premultiplied by alpha, and alpha itself. The difference of means, averaged over 3 x 3 cells, may be
+pixels where the picture allows it, so that what a network does to edges stays inside a cell and a checkerboard of
+single pixels is grey on both sides. Values are compared as stored (the raster is already in the result's colour space),
+colours premultiplied by alpha, and alpha itself. The difference of means, averaged over 3 x 3 cells, may be
 
     tolerance = 0.02 + 0.25 * spread        (of the full range; per cell and channel)
 
@@ -11,8 +11,8 @@ where ``spread`` is the source's standard deviation there, the largest of the ch
 0.02 grows to 0.04 for JPEG, WebP and AVIF of a quality below 75 and for GIF, and by 0.08 for pictures with an edge of
 less than 8 pixels, which are nothing but border. :func:`deviation` is the largest ratio of difference to tolerance.
 
-Measured on 21 photographs, screens and drawings (Kodak, CID22, GB82, wallpapers; crops of at most 512 x 512), bicubic and
-the public weak networks standing in for ours:
+Measured on 21 photographs, screens and drawings (Kodak, CID22, GB82, wallpapers; at most 512 x 512), bicubic and the
+public weak networks standing in for ours:
 
 =========================================  ==========  =============================================  ==========
 faithful result                               largest  wrong result                                     smallest
@@ -25,8 +25,8 @@ white noise, checkerboards, stripes, dots        0.88  two tiles of 1/64 exchang
 all black, all white, flat, 1/255 steps          0.30  red and blue exchanged, colours lost             2.1 / 1.4
 =========================================  ==========  =============================================  ==========
 
-Not in the right half: a picture without colours, whose channels may be exchanged unseen, and an exchange of two tiles that
-look alike, which was missed once in 63 (ratio 0.3). Both are pictures that look like their source.
+Not in the right half: a picture without colours, whose channels may be exchanged unseen, and an exchange of two tiles
+that look alike, which was missed once in 63 (ratio 0.3). Both are pictures that look like their source.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _reduced(
     try:
         stored, strips = stored_strips(Feed(staged_fd))
         _check_form(stored, info, size, output=output, opaque=opaque)
-        grid = AreaGrid(*size, stored.channels, depth=stored.depth, across=cells[0], down=cells[1])
+        grid = AreaGrid(*size, stored.channels, depth=stored.depth, across=cells[0], down=cells[1], with_spread=False)
         for _, strip in strips:
             grid.feed(strip)
     except PermanentError as error:
@@ -181,7 +181,8 @@ def _alike(
     colours = max(colour.shape[2] for colour, _ in pair)
     grids = [np.repeat(colour, colours, 2) if colour.shape[2] < colours else colour for colour, _ in pair]
     grids = [
-        grid if alpha is None else np.concatenate([grid, alpha], 2) for grid, (_, alpha) in zip(grids, pair, strict=True)
+        grid if alpha is None else np.concatenate([grid, alpha], 2)
+        for grid, (_, alpha) in zip(grids, pair, strict=True)
     ]
     return grids[0], grids[1]
 

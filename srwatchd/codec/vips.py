@@ -1,8 +1,8 @@
 """The one boundary with libvips: bounded, quiet, through descriptors, and only the loaders that were asked for.
 
 Sources are read with ``pread`` and targets written with ``pwrite`` by callbacks. So a descriptor's offset is neither
-used nor moved, nothing is mapped (a source cut short under our hands raises instead of killing the process by SIGBUS), an
-errno arrives as the errno it was, and no descriptor is ever closed here.
+used nor moved, nothing is mapped (a source cut short under our hands raises and does not kill the process by SIGBUS),
+an errno arrives as the errno it was, and no descriptor is ever closed here.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from srwatchd.errors import PermanentError
+from srwatchd.errors import PermanentError, TransientError
 from srwatchd.storage import host_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Feed", "Sink", "pyvips", "rows", "strip_height"]
+__all__ = ["Feed", "Sink", "check_memory", "pyvips", "rows", "strip_height"]
 
 _STRIP_BYTES: Final = 4 << 20
 _LOADERS: Final[dict[str, str]] = {
@@ -39,7 +39,7 @@ def pyvips() -> Any:
     """
     os.environ.setdefault("VIPS_CONCURRENCY", "1")
     logging.getLogger("pyvips").propagate = False
-    import pyvips as module
+    import pyvips as module  # noqa: PLC0415 - heavy; loaded in workers only
 
     module.concurrency_set(1)
     module.cache_set_max(0)
@@ -49,16 +49,39 @@ def pyvips() -> Any:
     return module
 
 
+class _Reader:
+    """The callbacks of a source. They must not refer to it: such a cycle would keep each picture for a while."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._size = size
+        self._position = 0
+        self.error: OSError | None = None
+
+    def read(self, length: int) -> bytes:
+        try:
+            data = os.pread(self._descriptor, length, self._position)
+        except OSError as error:
+            self.error = error
+            return b""
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int) -> int:
+        base = (0, self._position, self._size)[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+
 class Feed:
-    """A source file behind a descriptor, for libvips and for our own looks at its structure."""
+    """A source file behind a descriptor, for libvips and for our own looks at its structure. ``size`` in bytes."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._position = 0
-        self._error: OSError | None = None
-        self._source: Any = None  # pyvips frees the callbacks with this object, libvips may still call them
         with host_errors("source", "reading the"):
             self.size = os.fstat(descriptor).st_size
+        self._reader = _Reader(descriptor, self.size)
+        self._source: Any = None  # pyvips frees the callbacks with this object, libvips may still call them
 
     def read(self, length: int, offset: int) -> bytes:
         """Up to ``length`` bytes from ``offset``, fewer only at the end of the file; HostError when it fails."""
@@ -66,55 +89,47 @@ class Feed:
             return os.pread(self._descriptor, length, offset)
 
     def open(self, name: str) -> Any:
-        """The header of a picture of format ``name`` as a sequential libvips image, any warning being an error."""
-        source = pyvips().SourceCustom()
-        source.on_read(self._on_read)
-        source.on_seek(self._on_seek)
-        self._source = source
+        """The header of a picture of format ``name`` as a sequential libvips image, any warning being an error.
+
+        The image may be used for as long as this object lives.
+        """
+        self._source = pyvips().SourceCustom()
+        self._source.on_read(self._reader.read)
+        self._source.on_seek(self._reader.seek)
         options = {"unlimited": True} if name == "png" else {}
+        load = getattr(pyvips().Image, _LOADERS[name])
         with self.damage():
-            image = getattr(pyvips().Image, _LOADERS[name])(source, access="sequential", fail_on="warning", **options)
-        return image
+            image = load(self._source, access="sequential", fail_on="warning", **options)
+        return image  # noqa: RET504 - damage() raises, it never swallows
 
     def damage(self) -> _Damage:
         """A context in which a libvips error means a damaged file, or the failed read that really caused it."""
-        return _Damage(self)
-
-    def failure(self) -> OSError | None:
-        """The error of the last failed read, if any."""
-        return self._error
-
-    def _on_read(self, length: int) -> bytes:
-        try:
-            data = os.pread(self._descriptor, length, self._position)
-        except OSError as error:
-            self._error = error
-            return b""
-        self._position += len(data)
-        return data
-
-    def _on_seek(self, offset: int, whence: int) -> int:
-        base = (0, self._position, self.size)[whence]
-        self._position = max(0, base + offset)
-        return self._position
+        return _Damage(self._reader)
 
 
 class _Damage:
     """See :meth:`Feed.damage`."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        failure = self._feed.failure()
+        failure = self._reader.error
         if failure is not None:
             with host_errors("source", "reading the"):
                 raise failure
         if isinstance(error, pyvips().Error):
+            check_memory(error)
             raise PermanentError("incomplete", f"The file is incomplete or damaged: {_first_line(error)}.") from error
+
+
+def check_memory(error: Exception) -> None:
+    """Raise TransientError ``out_of_memory`` if that is what a libvips error is about."""
+    if "out of memory" in str(error).lower():
+        raise TransientError("out_of_memory", "The codec ran out of memory.") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -124,30 +139,36 @@ def _first_line(error: BaseException) -> str:
 
 
 class Sink:
-    """A target file behind an O_RDWR descriptor, written from its first byte and cut where the writing ended."""
+    """A target file behind an O_RDWR descriptor, written from its first byte on, whatever it held before."""
 
     def __init__(self, descriptor: int, *, on_progress: Callable[[int], None] | None = None) -> None:
-        self._descriptor = descriptor
-        self._position = 0
-        self._on_progress = on_progress
-        self._error: BaseException | None = None
-        self._target: Any = None  # as Feed's source
         os.ftruncate(descriptor, 0)
+        self._writer = _Writer(descriptor, on_progress)
+        self._target: Any = None  # as Feed's source
 
     def target(self) -> Any:
         """A libvips target that can be read and sought in, as TIFF needs."""
-        target = pyvips().TargetCustom()
-        target.on_write(self._on_write)
-        target.on_read(self._on_read)
-        target.on_seek(self._on_seek)
-        self._target = target
-        return target
+        self._target = pyvips().TargetCustom()
+        self._target.on_write(self._writer.write)
+        self._target.on_read(self._writer.read)
+        self._target.on_seek(self._writer.seek)
+        return self._target
 
     def failure(self) -> BaseException | None:
         """What really went wrong when libvips reports a failed write."""
-        return self._error
+        return self._writer.error
 
-    def _on_write(self, data: Any) -> int:
+
+class _Writer:
+    """The callbacks of a target; like a :class:`_Reader` they do not refer to it."""
+
+    def __init__(self, descriptor: int, on_progress: Callable[[int], None] | None) -> None:
+        self._descriptor = descriptor
+        self._on_progress = on_progress
+        self._position = 0
+        self.error: BaseException | None = None
+
+    def write(self, data: Any) -> int:
         view = memoryview(data)
         done = 0
         try:
@@ -156,21 +177,21 @@ class Sink:
             self._position += done
             if self._on_progress is not None:
                 self._on_progress(self._position)
-        except BaseException as error:
-            self._error = self._error or error
+        except BaseException as error:  # noqa: BLE001 - must not cross libvips; the caller raises it again
+            self.error = self.error or error
             return -1
         return done
 
-    def _on_read(self, length: int) -> bytes:
+    def read(self, length: int) -> bytes:
         try:
             data = os.pread(self._descriptor, length, self._position)
         except OSError as error:
-            self._error = self._error or error
+            self.error = self.error or error
             return b""
         self._position += len(data)
         return data
 
-    def _on_seek(self, offset: int, whence: int) -> int:
+    def seek(self, offset: int, whence: int) -> int:
         base = (0, self._position, os.fstat(self._descriptor).st_size)[whence]
         self._position = base + offset
         return self._position

@@ -35,7 +35,7 @@ def memory_file(content: bytes = b"") -> int:
 
 
 def scene(width: int = 160, height: int = 120, channels: int = 3, *, depth: int = 8) -> NDArray[Any]:
-    """A colourful scene: soft gradients, discs with hard edges, a little texture; no symmetry; alpha with soft parts."""
+    """A colourful scene: soft gradients, hard-edged discs, a little texture; no symmetry; soft alpha."""
     rows, columns = np.mgrid[0:height, 0:width]
     across, down = columns / max(1, width - 1), rows / max(1, height - 1)
     rng = np.random.default_rng(7)

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -83,7 +84,9 @@ def test_variants_of_a_format_look_as_they_should(name, options, tolerance):
 def test_few_bits_become_full_range(name, bits):
     """1, 2 and 4 bit grey use the whole range from 0 to 255."""
     ramp = np.repeat(np.linspace(0, 255, 64).round().astype(np.uint8)[None, :, None], 16, 0)
-    info, found, _ = decoded(pictures.encoded(pictures.image(ramp), name, bitdepth=bits, **({"predictor": "none"} if name == "tiff" else {})))
+    info, found, _ = decoded(
+        pictures.encoded(pictures.image(ramp), name, bitdepth=bits, **({"predictor": "none"} if name == "tiff" else {}))
+    )
     assert (info.channels, info.depth) == (1, 8)
     assert (found.min(), found.max()) == (0, 255)
     assert len(np.unique(found)) == 1 << bits
@@ -119,7 +122,7 @@ def test_orientation_is_applied_once(name, orientation, monkeypatch):
 @pytest.mark.parametrize("name", ["jpeg", "tiff"])
 @pytest.mark.parametrize("profile", [True, False])
 def test_cmyk_becomes_srgb(name, profile):
-    """CMYK files, with and without their profile, arrive as RGB close to what was printed, and carry no CMYK profile."""
+    """CMYK files, with and without their profile, arrive as RGB close to the print, and carry no CMYK profile."""
     pixels = (pictures.scene() // 2 + 64).astype(np.uint8)
     cmyk = pictures.image(pixels).icc_transform("cmyk", input_profile="srgb").copy()
     if not profile:
@@ -165,8 +168,6 @@ def test_wide_gamut_is_converted_on_demand():
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_opencv_formats_arrive_in_rgb_order(name, channels):
     """BMP and JPEG 2000 come in through OpenCV with red first."""
-    import cv2
-
     pixels = pictures.scene(channels=channels)
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
     content = cv2.imencode(f".{name}", np.ascontiguousarray(pixels[:, :, order]))[1].tobytes()
@@ -177,8 +178,6 @@ def test_opencv_formats_arrive_in_rgb_order(name, channels):
 
 def test_16_bit_jpeg_2000_keeps_its_depth():
     """JPEG 2000 of 16 bit arrives as uint16."""
-    import cv2
-
     pixels = pictures.scene(depth=16)
     info, found, _ = decoded(cv2.imencode(".jp2", np.ascontiguousarray(pixels[:, :, ::-1]))[1].tobytes())
     assert info.depth == 16
@@ -186,8 +185,6 @@ def test_16_bit_jpeg_2000_keeps_its_depth():
 
 
 def samples():
-    import cv2
-
     made = pictures.image(pictures.scene())
     files = {name: pictures.encoded(made, name) for name in ("jpeg", "png", "webp", "tiff", "heif", "gif")}
     files["progressive"] = pictures.encoded(made, "jpeg", interlace=True)
@@ -253,7 +250,7 @@ def test_several_pages_are_refused(name, options):
 
 
 def test_animated_png_is_refused():
-    """libvips does not know APNG; the chunk walk does."""
+    """The decoder does not know APNG; the chunk walk does."""
     plain = pictures.encoded(pictures.image(pictures.scene()), "png")
     animated = plain[:33] + pictures.png_chunk(b"acTL", b"\0\0\0\2\0\0\0\0") + plain[33:]
     assert refusal(animated).code == "unsupported_content"
@@ -369,3 +366,15 @@ def test_nothing_is_printed(capfd):
 def test_libvips_is_bounded():
     """One thread and no operation cache."""
     assert pyvips().concurrency_get() == 1
+
+
+@pytest.mark.parametrize("samples", ["8 bit", "16 bit"])
+def test_lab_becomes_srgb(samples):
+    """A CIELAB TIFF arrives as sRGB."""
+    pixels = (pictures.scene() // 2 + 64).astype(np.uint8)
+    lab = pictures.image(pixels).colourspace("lab" if samples == "8 bit" else "labs")
+    lab = lab.colourspace("labs") if samples == "16 bit" else lab
+    content = pictures.encoded(lab, "tiff", predictor="none", **({"bitdepth": 8} if samples == "8 bit" else {}))
+    info, found, _ = decoded(content)
+    assert info.channels == 3
+    assert np.abs(found / (257 if info.depth == 16 else 1) - pixels).mean() < 4

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from pathlib import Path
@@ -225,7 +226,7 @@ def test_progress_may_stop_an_encoding():
 
 
 def test_descriptors_stay_open():
-    """encode closes nothing and leaves exactly the file."""
+    """Encoding closes nothing and leaves exactly the file."""
     pixels = pictures.scene()
     info = PictureInfo(160, 120, 3, 8, "png", sealed=True)
     raster, carry, staged = (pictures.memory_file(part) for part in (pixels.tobytes(), b"", b"x" * 10**6))
@@ -233,3 +234,17 @@ def test_descriptors_stay_open():
     assert inspect(staged).format == "jpeg"
     for descriptor in (raster, carry, staged):
         os.close(descriptor)
+
+
+@pytest.mark.parametrize("options", [{}, {"quality": 5, "size": (3, 2), "background": (1, 2, 3), "metadata": "strip"}])
+def test_options_survive_json(options):
+    """EncodeOptions is plain data."""
+    made = EncodeOptions("webp", **options)
+    assert EncodeOptions.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+def test_an_unknown_format_is_refused():
+    """Nothing is written in a format that is only read."""
+    with pytest.raises(PermanentError) as caught:
+        written(pictures.scene(), format="bmp")
+    assert caught.value.code == "cannot_encode"

@@ -9,8 +9,8 @@ import pytest
 
 from srwatchd.codec.encode import EncodeOptions, encode
 from srwatchd.codec.picture import PictureInfo
-from srwatchd.codec.vips import pyvips
 from srwatchd.codec.verify import verify
+from srwatchd.codec.vips import pyvips
 from srwatchd.errors import PermanentError
 
 sys.path.append(str(Path(__file__).parents[1] / "golden"))
@@ -33,7 +33,7 @@ def enlarged(pixels, scale=2):
 
 
 def verdict(source, result, name="png", **options):
-    """None if the result encoded as `name` passes, else the error."""
+    """None if the result encoded as `name` passes, else the code."""
     output = EncodeOptions(name, **options)
     height, width, channels = source.shape
     info = PictureInfo(width, height, channels, source.itemsize * 8, "png", sealed=True)
@@ -44,8 +44,7 @@ def verdict(source, result, name="png", **options):
         encode(raster, carry, staged, info=info, output=output, **size)
         verify(staged, original, info=info, output=output, **size)
     except PermanentError as error:
-        assert error.code == "result_not_plausible"
-        return error
+        return error.code
     finally:
         for descriptor in (raster, carry, staged, original):
             os.close(descriptor)
@@ -137,7 +136,7 @@ SPOILT = ["black", "grey", "channels", "mirrored", "black tile", "exchanged tile
 def test_wrong_results_fail(kind, output):
     """A wrong result is noticed, be it wrong everywhere or in one tile of sixty-four."""
     source = pictures.scene(320, 240)
-    assert verdict(source, spoilt(kind, enlarged(source)), output) is not None
+    assert verdict(source, spoilt(kind, enlarged(source)), output) == "result_not_plausible"
 
 
 @pytest.mark.skipif(not KODAK.is_dir(), reason="the Kodak pictures are not here")
@@ -149,7 +148,7 @@ def test_photographs(number):
     good = enlarged(np.ascontiguousarray(source))
     assert verdict(source, good, "jpeg") is None
     for kind in SPOILT:
-        assert verdict(source, spoilt(kind, good)) is not None, kind
+        assert verdict(source, spoilt(kind, good)) == "result_not_plausible", kind
 
 
 def test_lost_alpha_fails():
@@ -157,7 +156,7 @@ def test_lost_alpha_fails():
     source = pictures.scene(channels=4)
     bad = enlarged(source)
     bad[:, :, 3] = 255
-    assert verdict(source, bad) is not None
+    assert verdict(source, bad) == "result_not_plausible"
 
 
 def test_a_result_that_cannot_be_read_fails():

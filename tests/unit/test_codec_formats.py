@@ -5,7 +5,14 @@ import json
 import pytest
 
 from srwatchd.codec.formats import (
-    FORMATS, check_decodable, check_limits, extension, final_size, fit_limits, stored_channels, stored_depth,
+    FORMATS,
+    check_decodable,
+    check_limits,
+    extension,
+    final_size,
+    fit_limits,
+    stored_channels,
+    stored_depth,
     target_format,
 )  # fmt: skip
 from srwatchd.codec.picture import PictureInfo
@@ -25,7 +32,7 @@ from srwatchd.errors import PermanentError
     ],
 )
 def test_target_format(wanted, source, target):
-    """ "same" is the source's own, except that BMP, JPEG 2000 and GIF become PNG."""
+    """The wanted format is taken; "same" is the source's own, except that BMP, JPEG 2000 and GIF become PNG."""
     assert target_format(wanted, source) == target
 
 

@@ -16,7 +16,8 @@ def tiff(*entries, order="<", make=b""):
     """A little TIFF whose first directory has `entries` of (tag, type, value)."""
     start = b"II*\0" if order == "<" else b"MM\0*"
     body = b"".join(
-        struct.pack(f"{order}HHI", tag, kind, 1) + struct.pack(f"{order}I" if kind != 3 else f"{order}HH", *([value] if kind != 3 else [value, 0]))
+        struct.pack(f"{order}HHI", tag, kind, 1)
+        + struct.pack(f"{order}I" if kind != 3 else f"{order}HH", *([value] if kind != 3 else [value, 0]))
         for tag, kind, value in entries
     )
     return start + struct.pack(f"{order}IH", 8, len(entries)) + body + make
@@ -64,7 +65,9 @@ def test_content_decides(head, name):
     assert sniff(head) == name
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"", b"II*\0", b"MM\0*", b"\0\0\0\x18ftyp", b"RIFF\0\0\0\0WEBP", b"BM"]))
+@given(
+    st.binary(max_size=200), st.sampled_from([b"", b"II*\0", b"MM\0*", b"\0\0\0\x18ftyp", b"RIFF\0\0\0\0WEBP", b"BM"])
+)
 def test_any_bytes_are_answered(tail, start):
     """No content makes it fail, and every answer is a known format."""
     name = sniff(start + tail)

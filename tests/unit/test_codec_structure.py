@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import contextlib
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srwatchd.codec import structure
+from srwatchd.errors import PermanentError
+
+SOI, EOI, SOS = b"\xff\xd8", b"\xff\xd9", b"\xff\xda\x00\x02"
+GIF = b"GIF89a\x01\0\x01\0\0\0\0"
+PICTURE = b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x01\0\0"
+
+
+def reader(data):
+    return lambda length, offset: data[offset : offset + length]
+
+
+@pytest.mark.parametrize(
+    ("data", "progressive"),
+    [
+        (SOI + b"\xff\xc0\x00\x02" + SOS + b"abc\xff\x00\xff\xd0def" + EOI, False),
+        (SOI + b"\xff\xc2\x00\x02" + SOS + b"abc" + SOS + b"def" + EOI, True),
+        (SOI + b"\xff\xff\xc0\x00\x02" + SOS + b"x" * 300_000 + EOI + b"trailing", False),
+    ],
+)
+def test_whole_jpegs(data, progressive):
+    """Scans, stuffing, restarts, fill bytes and bytes after the end are understood."""
+    assert structure.check_jpeg(reader(data)) is progressive
+
+
+@pytest.mark.parametrize(
+    "data", [SOI, SOI + EOI, SOI + SOS + b"abc", SOI + SOS + bytes(99), SOI + b"garbage", SOI + SOS]
+)
+def test_cut_jpegs(data):
+    """Without a scan and an end a JPEG is incomplete."""
+    with pytest.raises(PermanentError) as caught:
+        structure.check_jpeg(reader(data))
+    assert caught.value.code == "incomplete"
+
+
+def test_whole_gif_with_extensions():
+    """Extensions before the picture are walked over."""
+    structure.check_gif(reader(GIF + b"\x21\xf9\x04\0\0\0\0\0" + PICTURE + b"\x3b"))
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (GIF + PICTURE, "incomplete"),
+        (GIF[:9], "incomplete"),
+        (GIF + b"\x99", "incomplete"),
+        (GIF + PICTURE + PICTURE + b"\x3b", "unsupported_content"),
+    ],
+)
+def test_other_gifs(data, code):
+    """A missing trailer is incomplete, a second picture an animation."""
+    with pytest.raises(PermanentError) as caught:
+        structure.check_gif(reader(data))
+    assert caught.value.code == code
+
+
+def bmp(width=4, height=3, bits=24, compression=0, header=40):
+    if header == 12:
+        rest = struct.pack("<IHHHH", 12, width, height, 1, bits) + bytes(16)
+    else:
+        rest = struct.pack("<IiiHHI", header, width, height, 1, bits, compression) + bytes(20)
+    return b"BM" + struct.pack("<III", 0, 0, 14 + header) + rest
+
+
+@pytest.mark.parametrize(
+    ("options", "pixels"), [({}, 36), ({"height": -3}, 36), ({"header": 12}, 36), ({"compression": 1}, 0)]
+)
+def test_bmp_sizes(options, pixels):
+    """Both headers, top-down and compressed ones give the size."""
+    data = bmp(**options) + bytes(pixels)
+    assert structure.check_bmp(reader(data), len(data)) == (4, 3)
+
+
+@pytest.mark.parametrize("data", [bmp(), bmp(width=0) + bytes(99), bmp()[:20], bmp()[:32]])
+def test_bmp_cut(data):
+    """Fewer bytes than the header promises, or a senseless header, are incomplete."""
+    with pytest.raises(PermanentError) as caught:
+        structure.check_bmp(reader(data), len(data))
+    assert caught.value.code == "incomplete"
+
+
+def codestream(width=9, height=7, channels=3, bits=8, end=EOI):
+    size = struct.pack(">IIIIIIIIHB", width, height, 0, 0, width, height, 0, 0, channels, bits - 1)
+    return b"\xff\x4f\xff\x51\0\x2f\0\0" + size + b"\x01\x01" + end
+
+
+def box(kind, body, *, long=False):
+    return (struct.pack(">I4sQ", 1, kind, len(body) + 16) if long else struct.pack(">I4s", len(body) + 8, kind)) + body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        codestream(bits=12),
+        box(b"jP  ", b"\r\n\x87\n") + box(b"jp2c", codestream(bits=12)),
+        box(b"jP  ", b"\r\n\x87\n") + box(b"jp2c", codestream(bits=12), long=True) + box(b"xml ", b"<a/>"),
+        box(b"jP  ", b"\r\n\x87\n") + struct.pack(">I4s", 0, b"jp2c") + codestream(bits=12),
+    ],
+)
+def test_jpeg_2000_headers(data):
+    """Bare codestreams and boxes, short, long and open, give size, channels and bits."""
+    assert structure.check_jp2(reader(data), len(data)) == (9, 7, 3, 12)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        codestream(end=b""),
+        codestream(width=0),
+        box(b"jP  ", b"\r\n\x87\n"),
+        box(b"jP  ", b"\r\n\x87\n") + box(b"jp2c", codestream())[:-1],
+        struct.pack(">I4s", 3, b"jP  ") + bytes(60),
+    ],
+)
+def test_jpeg_2000_cut(data):
+    """No end of codestream, no codestream, or boxes beyond the end are incomplete."""
+    with pytest.raises(PermanentError) as caught:
+        structure.check_jp2(reader(data), len(data))
+    assert caught.value.code == "incomplete"
+
+
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(["check_jpeg", "check_png", "check_gif", "check_riff", "check_bmp", "check_jp2"]),
+)
+def test_any_bytes_end(data, walk):
+    """No content makes a walk run for ever or fail with anything but a PermanentError."""
+    start = {
+        "check_jpeg": SOI,
+        "check_png": b"\x89PNG\r\n\x1a\n",
+        "check_gif": GIF[:10],
+        "check_jp2": b"\0\0\0\x0cjP  ",
+    }
+    content = start.get(walk, b"") + data
+    sized = walk in ("check_riff", "check_bmp", "check_jp2")
+    with contextlib.suppress(PermanentError):
+        getattr(structure, walk)(reader(content), *([len(content)] if sized else []))
