@@ -9,6 +9,7 @@ import click
 from srwatchd.cli.options import json_option, print_json
 from srwatchd.config import find_models, init_text, load, missing_models
 from srwatchd.daemon.folderids import KNOWN, FolderIds
+from srwatchd.daemon.places import Places
 from srwatchd.daemon.premises import make_destinations
 from srwatchd.daemon.state import StateDirectory
 from srwatchd.errors import ConfigurationError, Problem
@@ -33,9 +34,11 @@ def init(directory: Path, model: str | None) -> None:
     config = load(path)
     state = StateDirectory.open(config.state_dir)
     try:
-        known = FolderIds(state, KNOWN)
+        known, places = FolderIds(state, KNOWN), Places(state)
         for folder in config.folders:
             make_destinations(folder)
+            for place in (folder.done, folder.error, folder.archive):
+                places.learn(place)
             Inbox.open(folder.inbox, state_id=state.identity, create=True).close()
             known.put(folder.id)
             click.echo(f"folder {folder.id}: drop pictures into {folder.inbox}")

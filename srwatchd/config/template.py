@@ -58,7 +58,7 @@ memory_limit: 1GiB
 defaults:
   # `srwatchd models list` shows what there is.
   model: @MODEL@
-  # Pictures are held while less than this is free on a destination's disk.
+  # Pictures are held while less than this (or a twentieth of a smaller disk) is free where results go.
   min_free: 1GiB
 
   # What becomes of a source after success: archive delete

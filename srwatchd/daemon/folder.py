@@ -17,7 +17,7 @@ from srwatchd.daemon.holds import Hold
 from srwatchd.daemon.jobrun import INTERRUPTIONS, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
 from srwatchd.daemon.premises import Premises
-from srwatchd.errors import HostError
+from srwatchd.errors import HostError, InstanceError
 from srwatchd.intake.settle import Doomed, Ready, Settler, WaitReason
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
     from srwatchd.daemon.folderids import FolderIds
     from srwatchd.daemon.jobrun import JobRun
+    from srwatchd.daemon.places import Places
     from srwatchd.intake.hints import Hint
     from srwatchd.job import Record, Snapshot
     from srwatchd.pipeline.custody import Custody
@@ -67,6 +68,9 @@ class Services:
     wake: Callable[[], None]
     finished: set[str]
     known: FolderIds
+    places: Places
+    unfinished: set[str]
+    """Jobs that the ledger has begun and not ended; what is found on the disk is taken out."""
     """Whether this state has served the folder of that id before; only a new one is made and marked."""
 
 
@@ -96,6 +100,8 @@ class ServedFolder:
         self._retries: list[tuple[float, Record]] = []
         self._interrupted: deque[Record] = deque()
         self._running: dict[str, JobRun] = {}
+        self._trouble: HostError | None = None
+        self._lost = False
         self._hints: deque[Hint] = deque(maxlen=65536)
         self._woken = asyncio.Event()
         self._next_scan = 0.0
@@ -122,6 +128,8 @@ class ServedFolder:
                 await self._round()
             except HostError as error:
                 await self._hold(error)
+            except InstanceError as error:
+                await self._hold(HostError("folder_foreign", error.message, path=str(self.config.inbox)))
             self._services.wake()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), self._seconds_to_next())
@@ -135,6 +143,9 @@ class ServedFolder:
         self.lane.close()
 
     async def _round(self) -> None:
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
         if self.hold is not None:
             if self._loop.time() < self.hold.next_look or self._running:
                 return
@@ -149,6 +160,11 @@ class ServedFolder:
 
     async def _take_up(self) -> None:
         """Open what is not open, see that everything is as it should be, and go on with what was left."""
+        if self._lost and self.premises is not None:  # only now, as no run uses its descriptors any more
+            premises, self.premises, self._settler = self.premises, None, None
+            self._ready.clear()
+            await self.lane.run(premises.close)
+        self._lost = False
         if self.premises is None:
             create = self.config.id not in self._services.known
             self.premises = await self.lane.run(
@@ -169,6 +185,7 @@ class ServedFolder:
         self._interrupted.clear()
         working = {run.record.job for run in self._running.values() if run.record is not None}
         for orphan in await self.lane.run(premises.orphans, working):
+            self._services.unfinished.discard(orphan.record.job)
             record = await self.lane.run(premises.custody.recover, orphan.record, present=orphan.source_present)
             if record is None:
                 continue
@@ -237,7 +254,7 @@ class ServedFolder:
 
     def has_work(self) -> bool:
         """Whether a run can start now."""
-        if self.hold is not None or self.paused or not self._in_active_hours():
+        if self.hold is not None or self._trouble is not None or self.paused or not self._in_active_hours():
             return False
         if not self._ready and self._settler is not None:
             self._refill()
@@ -284,7 +301,7 @@ class ServedFolder:
                 self._settler.hold(name, now, reason=_FILE_HOLDS[error.code], detail=error.message)
             else:
                 self._settler.put_back(name, now)
-                self._loop.create_task(self._hold(error))
+                self._trouble = error
         else:
             self._settler.claimed(name, now)
         self._woken.set()
@@ -309,10 +326,7 @@ class ServedFolder:
             fields = {"srwatchd.folder": self.config.id, "error.code": error.code, "error.message": error.message}
             with contextlib.suppress(HostError):
                 await self.lane.run(self._services.ledger.append, [Entry("folder.held", "failure", fields=fields)])
-        if error.code.startswith("folder_") and self.premises is not None:
-            premises, self.premises, self._settler = self.premises, None, None
-            self._ready.clear()
-            await self.lane.run(premises.close)
+        self._lost = self._lost or error.code.startswith("folder_")
 
     async def _resume(self, hold: Hold) -> None:
         fields = {"srwatchd.folder": self.config.id, "error.code": hold.code}

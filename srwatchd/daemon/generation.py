@@ -18,6 +18,7 @@ from srwatchd.daemon.dispatcher import Dispatcher
 from srwatchd.daemon.folder import ServedFolder, Services
 from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
 from srwatchd.daemon.jobrun import JobRun, Verdict
+from srwatchd.daemon.places import Places
 from srwatchd.errors import HostError, ModelError, TransientError
 from srwatchd.intake.look import prepare_leases
 from srwatchd.pipeline.memory import plan_memory
@@ -48,13 +49,21 @@ class Generation:
     """Everything made from one configuration. ``once`` drains the inboxes and ends."""
 
     def __init__(
-        self, config: Config, state: StateDirectory, ledger: Ledger, *, finished: set[str], once: bool = False
+        self,
+        config: Config,
+        state: StateDirectory,
+        ledger: Ledger,
+        *,
+        finished: set[str],
+        unfinished: set[str],
+        once: bool = False,
     ) -> None:
         self.config = config
         self.tasks: set[asyncio.Task[None]] = set()
         self._state = state
         self._ledger = ledger
         self._finished = finished
+        self._unfinished = unfinished
         self._once = once
         self._paused = FolderIds(state, PAUSED)
         self._known = FolderIds(state, KNOWN)
@@ -115,6 +124,8 @@ class Generation:
             wake=wake.set,
             finished=self._finished,
             known=self._known,
+            places=Places(self._state),
+            unfinished=self._unfinished,
         )
         settle = _ONCE_SETTLE if self._once else None
         served = [ServedFolder(each, specs[each.model], services, settle=settle) for each in self.config.folders]
@@ -127,6 +138,8 @@ class Generation:
         for folder in served:
             folder.paused = folder.config.id in self._paused
         await asyncio.gather(*(folder.open() for folder in served))
+        if not any(folder.hold for folder in served):
+            self._close_accounts()
         self.tasks = {asyncio.create_task(folder.patrol(), name=f"patrol {folder.config.id}") for folder in served}
         self.tasks.add(asyncio.create_task(self._dispatcher.loop(), name="dispatcher"))
         self.tasks.add(asyncio.create_task(self._tick(), name="tick"))
@@ -233,6 +246,12 @@ class Generation:
         for spec in specs.values():
             verify_file(spec)
         return specs
+
+    def _close_accounts(self) -> None:
+        """End in the ledger what a crash cut off before anything was moved, or after all was given back."""
+        for job in sorted(self._unfinished):
+            self.record(Entry("job.released", "unknown", job=job, reason="a crash cut it off while nothing was ours"))
+        self._unfinished.clear()
 
     async def _choose(self, specs: dict[str, ModelSpec]) -> dict[str, Choice]:
         """Load, test and time every model in an inference worker; the engines that will be used."""

@@ -9,6 +9,7 @@ import os
 import time
 import traceback
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.audit import FIELDS
@@ -165,7 +166,8 @@ class JobRun:
                 failure = error
         try:
             with self._timed("claim"):
-                self.record = await self._keep(self._custody.claim, candidate.snapshot)
+                busy = isinstance(candidate, Doomed) and candidate.code == "writer_never_closed"
+                self.record = await self._keep(partial(self._custody.claim, candidate.snapshot, busy=busy))
         except TransientError as error:  # changed, busy or gone: intake looks again
             return Outcome(Verdict.DECLINED, error=error)
         if failure is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from srwatchd.errors import HostError, TransientError
 from srwatchd.intake.claims import Claims
@@ -22,6 +22,7 @@ from srwatchd.storage import host_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
     from typing import Self
 
     from srwatchd.config import Folder
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from srwatchd.job import Record, Snapshot
 
 __all__ = ["Premises", "make_destinations"]
+
+_LARGEST_RESERVE: Final = 20
+"""``min_free`` never asks for more than this part of a file system: a small one can be used, too."""
 
 
 class Premises:
@@ -52,8 +56,9 @@ class Premises:
         self._config = config
         self._inbox = inbox
         self._local = local
+        self._places = services.places
         self._hinted = hinted
-        self._claims = Claims(inbox)
+        self._claims = Claims(inbox, markers=config.ready == "done_file")
         self._watcher: Watcher | None = None
         self.custody = Custody(
             config,
@@ -97,21 +102,27 @@ class Premises:
         return premises
 
     def check(self) -> None:
-        """Raise HostError unless inbox and destinations are there and the latter can be written to."""
+        """Raise HostError unless inbox and destinations are there, the latter writable and with room."""
         self._inbox.check()
-        places = {self._config.done, self._config.error}
-        if self._config.on_success == "archive":
-            places.add(self._config.archive)
-        for place in places:
+        for place in self._destinations():
+            self._places.check(place)
             with host_errors(place, "looking at"):
-                os.stat(place)
-                read_only = os.statvfs(place).f_flag & os.ST_RDONLY
-            if read_only:
-                raise HostError(
-                    "read_only", f"the folder {str(place)!r} is on a read-only file system", path=str(place)
-                )
+                space = os.statvfs(place)
+            if space.f_flag & os.ST_RDONLY:
+                raise HostError("read_only", f"{str(place)!r} is on a read-only file system", path=str(place))
             if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
                 raise HostError("not_writable", f"the folder {str(place)!r} cannot be written to", path=str(place))
+            free = space.f_bavail * space.f_frsize
+            needed = min(self._config.min_free, space.f_blocks * space.f_frsize // _LARGEST_RESERVE)
+            if free < needed:
+                message = (
+                    f"{free >> 20} MiB are free on the file system of {str(place)!r}, {needed >> 20} are kept free"
+                )
+                raise HostError("disk_full", message, path=str(place))
+
+    def _destinations(self) -> set[Path]:
+        places = {self._config.done, self._config.error}
+        return places | {self._config.archive} if self._config.on_success == "archive" else places
 
     def watching(self) -> bool:
         """Whether hints come, or are not wanted here."""

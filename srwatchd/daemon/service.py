@@ -67,6 +67,7 @@ class Daemon:
         self._notifier = Notifier.from_environment()
         self._generation: Generation | None = None
         self._finished: set[str] = set()
+        self._unfinished: set[str] = set()
 
     async def run(self) -> int:
         """Start up, serve, shut down; the exit status."""
@@ -120,7 +121,7 @@ class Daemon:
                     "started", version=__version__, config=str(self._config.source), sequence=opened.last_sequence
                 )
                 _record(ledger, Entry("daemon.started", fields={"srwatchd.version": __version__}))
-                self._finished = set(opened.finished)
+                self._finished, self._unfinished = set(opened.finished), set(opened.unfinished)
                 yield state, ledger
             finally:
                 ledger.close()
@@ -144,7 +145,14 @@ class Daemon:
     async def _main_loop(self, state: StateDirectory, ledger: Ledger) -> int:
         """Serve one configuration after another until a stop is wished for."""
         while True:
-            generation = Generation(self._config, state, ledger, finished=self._finished, once=self._once)
+            generation = Generation(
+                self._config,
+                state,
+                ledger,
+                finished=self._finished,
+                unfinished=self._unfinished,
+                once=self._once,
+            )
             try:
                 await generation.start()
                 self._generation = generation

@@ -83,13 +83,14 @@ class Custody:
 
     # -- taking and giving back ----------------------------------------------------------------------------------
 
-    def claim(self, snapshot: Snapshot) -> Record:
-        """Take the source out of the inbox after one more look at it.
+    def claim(self, snapshot: Snapshot, *, busy: bool = False) -> Record:
+        """Take the source out of the inbox after one more look at it; with ``busy`` though a writer has it open.
 
         Raises TransientError ``source_changed``, ``source_busy`` or ``source_vanished`` (it stays, or is put back,
         where it was) and HostError (nothing has moved).
         """
-        self._unchanged(snapshot, lambda: look(self._inbox, snapshot.name, lease=self._lease))
+        lease = self._lease and not busy
+        self._unchanged(snapshot, lambda: look(self._inbox, snapshot.name, lease=lease))
         record = Record(job=uuid.uuid4().hex, folder=self.folder.id, snapshot=snapshot, claimed_at=self.now())
         self._write(record, "job.claimed", "unknown", self._who(snapshot))
         try:
@@ -99,7 +100,7 @@ class Custody:
             raise
         record = record.after(Event.CLAIM)
         try:
-            self._unchanged(snapshot, lambda: self._claims.look(record, lease=self._lease))
+            self._unchanged(snapshot, lambda: self._claims.look(record, lease=lease))
         except TransientError as error:
             self.release(record, error.code)
             raise
