@@ -25,6 +25,7 @@ LARGEST_TILE: Final = 512
 
 _STEP: Final = 16
 _LEAST_CORE: Final = 16
+"""Input pixels of a tile that are kept at the least, with the halo of a picture with alpha: 2 radius + 1."""
 _MARGIN: Final = 1.25
 _DEADLINE_MARGIN: Final = 40.0
 _LEAST_DEADLINE: Final = 30.0
@@ -66,7 +67,7 @@ def tile_for(spec: ModelSpec, engine: str, available: int) -> int:
     kept = CACHED_TILES if engine == "openvino" else 1
     pixels = available / (bytes_per_input_pixel(spec, engine) * kept * _MARGIN)
     edge = math.isqrt(max(0, int(pixels))) // _STEP * _STEP
-    least = math.ceil((2 * spec.receptive_radius + _LEAST_CORE) / _STEP) * _STEP
+    least = math.ceil((4 * spec.receptive_radius + 2 + _LEAST_CORE) / _STEP) * _STEP
     if edge < least:
         raise PermanentError(
             "too_large_for_memory",

@@ -1,8 +1,9 @@
 """A whole raster through a network, tile by tile, with bounded memory; grey, RGB, both with alpha, 8 and 16 bit.
 
-Alpha is a plane like any other to the network. Colour is premultiplied by it before and divided by it after, so that
-what a transparent pixel happens to hold does not bleed into the edge; pictures with real transparency go through the
-network at 16 bit, because a premultiplied 8 bit colour would be too coarse.
+Alpha is a plane like any other to the network. Colour goes through it unmultiplied, but what a transparent pixel
+happens to hold is first replaced by the average of the visible colours (weighted by their opacity, that is,
+premultiplied) as far as the network looks. So nothing hidden bleeds into an edge, and nothing has to be divided by an
+opacity that the network has sharpened differently from the colour.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["upscale_raster"]
 
+_LEAST_CORE: Final = 16
+"""Input pixels of a tile that are kept at the least."""
+
 _STRIP: Final = 1 << 20
 """Pixels looked at in one go when the alpha of a picture is examined."""
-
-_FAINT: Final = 1.0 / 64.0
-"""Below this opacity the network's colour is mostly rounding; the interpolated one is used."""
 
 
 def upscale_raster(
@@ -39,7 +40,7 @@ def upscale_raster(
 
     Both are uint8 or uint16 of the same dtype, C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha), and may be
     memory maps: no more than a few tiles are held at a time. ``tile`` is the greatest edge of a tile's input in
-    pixels, halo included (:func:`srwatchd.engine.budget.tile_for`). ``on_tile`` is called after each tile with the
+    pixels, halo included (:func:`srwatchd.engine.budget.tile_for`); one that leaves no core is enlarged. ``on_tile`` is called after each tile with the
     number done and their total. Fully opaque and fully transparent surroundings keep exactly that. Raises
     :class:`ValueError` for rasters that do not fit, else what :meth:`Network.upscale` raises.
     """
@@ -48,14 +49,14 @@ def upscale_raster(
     expected = (height * spec.scale, width * spec.scale, channels)
     if target.shape != expected or target.dtype != source.dtype or channels not in (1, 2, 3, 4):
         raise ValueError(f"{source.shape} of {source.dtype} at x{spec.scale} does not fit {target.shape}")
-    tiles = plan(width, height, tile=tile, halo=spec.receptive_radius, scale=spec.scale)
+    one = _plain if channels in (1, 3) else _opaque if _all_opaque(source) else _blended
+    halo = 2 * spec.receptive_radius + 1 if one is _blended else spec.receptive_radius
+    tiles = plan(width, height, tile=max(tile, 2 * halo + _LEAST_CORE), halo=halo, scale=spec.scale)
     total = len(tiles)
-    with running(spec, network.engine):
-        one = _plain if channels in (1, 3) else _opaque if _all_opaque(source) else _blended
-        for done, place in enumerate(tiles, start=1):
-            result = one(network, _input(source, place), place)
-            target[place.target.slices] = result
-            on_tile(done, total)
+    for done, place in enumerate(tiles, start=1):
+        with running(spec, network.engine):
+            target[place.target.slices] = one(network, _input(source, place), place)
+        on_tile(done, total)
 
 
 def _input(source: Samples, tile: Tile) -> Samples:
@@ -82,50 +83,54 @@ def _opaque(network: Network, part: Samples, tile: Tile) -> Samples:
 
 
 def _blended(network: Network, part: Samples, tile: Tile) -> Samples:
-    """The core of a tile of a picture that is transparent in places."""
-    white = np.float32(np.iinfo(part.dtype).max)
-    alpha = part[:, :, -1:].astype(np.float32) / white
+    """The core of a tile of a picture that is transparent in places.
+
+    Opacity is 0 beyond one pixel from a visible one (:func:`_exact_ends`), so colour matters up to there, and the
+    network looks ``radius`` further. The fill there comes from as far again, hence the halo of 2 radius + 1.
+    """
+    alpha = np.ascontiguousarray(part[:, :, -1:])
     if not alpha.any():
         return np.zeros((tile.core.height, tile.core.width, part.shape[2]), part.dtype)
-    colour = part[:, :, :-1].astype(np.float32) / white * alpha
-    wide = _unit(network.upscale(_wide(colour)))[tile.core.slices]
-    if alpha.all() and bool((part[:, :, -1] == white).all()):
-        opacity: NDArray[np.float32] = np.ones((*wide.shape[:2], 1), np.float32)
+    scale, reach = network.spec.scale, network.spec.receptive_radius + 1
+    colour = network.upscale(_filled(part, reach))[tile.core.slices]
+    far = _repeated(cv2.dilate(alpha, _square(reach)) == 0, scale)[tile.core.slices]
+    if bool((alpha == np.iinfo(part.dtype).max).all()):
+        opacity = np.full((*colour.shape[:2], 1), np.iinfo(part.dtype).max, part.dtype)
     else:
-        opacity = _exact_ends(_unit(network.upscale(_wide(alpha))), alpha, network.spec.scale)[tile.core.slices]
-        wide = _divided(wide, opacity, _interpolated(colour, alpha, tile, network.spec.scale))
-    result = np.concatenate((wide, opacity), axis=2)
-    result *= white
-    return np.rint(result, out=result).astype(part.dtype)
+        opacity = _exact_ends(network.upscale(alpha), alpha, scale)[tile.core.slices]
+    return np.concatenate((np.where(far, part.dtype.type(0), colour), opacity), axis=2)
 
 
-def _divided(
-    colour: NDArray[np.float32], opacity: NDArray[np.float32], fallback: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Premultiplied ``colour`` as plain colour; ``fallback`` where there is hardly anything to divide by."""
-    plain = np.minimum(colour / np.maximum(opacity, _FAINT), 1.0)
-    return np.where(opacity >= _FAINT, plain, np.where(opacity > 0.0, fallback, np.float32(0.0)))
+def _filled(part: Samples, reach: int) -> Samples:
+    """The colour of a tile, where it is transparent the mean of what is visible within ``reach``, or 0."""
+    opacity = part[:, :, -1].astype(np.float32)
+    premultiplied = part[:, :, :-1] * opacity[:, :, np.newaxis]
+    size = (2 * reach + 1, 2 * reach + 1)
+    over = cv2.boxFilter(premultiplied, cv2.CV_32F, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    under = cv2.boxFilter(opacity, cv2.CV_32F, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    mean = over.reshape(premultiplied.shape) / np.maximum(under, np.float32(1.0))[:, :, np.newaxis]
+    near = cv2.dilate(opacity, _square(reach)) > 0
+    hidden = np.where(near[:, :, np.newaxis], np.rint(mean), np.float32(0.0)).clip(0, np.iinfo(part.dtype).max)
+    filled: Samples = np.where(opacity[:, :, np.newaxis] > 0, part[:, :, :-1], hidden.astype(part.dtype))
+    return filled
 
 
-def _interpolated(
-    colour: NDArray[np.float32], alpha: NDArray[np.float32], tile: Tile, scale: int
-) -> NDArray[np.float32]:
-    """The plain colour of a tile's core from bilinear interpolation of the premultiplied one."""
-    size = (alpha.shape[1] * scale, alpha.shape[0] * scale)
-    over = cv2.resize(colour, size, interpolation=cv2.INTER_LINEAR).reshape(size[1], size[0], -1)[tile.core.slices]
-    under = cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR)[:, :, np.newaxis][tile.core.slices]
-    tiny = np.float32(1e-6)
-    return np.minimum(np.where(under > tiny, over / np.maximum(under, tiny), np.float32(0.0)), 1.0)
+def _exact_ends(seen: Samples, alpha: Samples, scale: int) -> Samples:
+    """The opacity from the network, exactly at an end wherever a source pixel and its eight neighbours agree on it."""
+    white = alpha.dtype.type(np.iinfo(alpha.dtype).max)
+    opaque = _repeated(cv2.erode(alpha, _square(1)) == white, scale)
+    transparent = _repeated(cv2.dilate(alpha, _square(1)) == 0, scale)
+    return np.where(opaque, white, np.where(transparent, alpha.dtype.type(0), seen))
 
 
-def _exact_ends(opacity: NDArray[np.float32], alpha: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
-    """``opacity`` with exactly 0 and 1 wherever all eight neighbours of the source pixel agree on it."""
-    kernel = np.ones((3, 3), np.uint8)
-    lowest, highest = cv2.erode(alpha, kernel), cv2.dilate(alpha, kernel)
-    for agreed, value in ((lowest >= 1.0, 1.0), (highest <= 0.0, 0.0)):
-        mask = np.repeat(np.repeat(agreed, scale, axis=0), scale, axis=1)
-        opacity[mask] = value
-    return opacity
+def _square(radius: int) -> NDArray[np.uint8]:
+    """The neighbourhood of a pixel up to ``radius``."""
+    return np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+
+
+def _repeated(mask: NDArray[np.bool_], scale: int) -> NDArray[np.bool_]:
+    """A mask of source pixels as one of result pixels, H x W x 1."""
+    return np.repeat(np.repeat(mask, scale, axis=0), scale, axis=1)[:, :, np.newaxis]
 
 
 def _all_opaque(source: Samples) -> bool:
@@ -133,14 +138,3 @@ def _all_opaque(source: Samples) -> bool:
     white = np.iinfo(source.dtype).max
     rows = max(1, _STRIP // source.shape[1])
     return all(bool((source[top : top + rows, :, -1] == white).all()) for top in range(0, source.shape[0], rows))
-
-
-def _wide(unit: NDArray[np.float32]) -> Samples:
-    """Values of [0, 1] as uint16."""
-    return np.rint(unit * np.float32(65535.0)).astype(np.uint16)
-
-
-def _unit(samples: Samples) -> NDArray[np.float32]:
-    """uint16 as values of [0, 1]."""
-    unit: NDArray[np.float32] = np.multiply(samples, np.float32(1.0 / 65535.0), dtype=np.float32)
-    return unit

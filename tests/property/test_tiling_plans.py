@@ -1,0 +1,98 @@
+"""tiling: what holds for every picture, tile, halo and scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srwatchd.tiling import TilePlan, plan, reflected, rung
+
+EXTENTS = st.integers(1, 150)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[TilePlan, int]:
+    halo = draw(st.integers(0, 20))
+    tile = draw(st.integers(2 * halo + 5, 2 * halo + 100))
+    cut = plan(draw(EXTENTS), draw(EXTENTS), tile=tile, halo=halo, scale=draw(st.integers(1, 4)))
+    return cut, tile
+
+
+@settings(deadline=None)
+@given(plans())
+def test_every_result_pixel_is_written_once(case: tuple[TilePlan, int]) -> None:
+    """The targets cover the result without a gap and without an overlap."""
+    cut, _ = case
+    written = np.zeros((cut.height * cut.scale, cut.width * cut.scale), np.uint8)
+    for tile in cut:
+        written[tile.target.slices] += 1
+    assert (written == 1).all()
+
+
+@settings(deadline=None)
+@given(plans())
+def test_every_input_has_one_shape(case: tuple[TilePlan, int]) -> None:
+    """Read and padding add up to the plan's shape, which is not above the tile; the count is as announced."""
+    cut, bound = case
+    tiles = list(cut)
+    assert len(tiles) == len(cut)
+    assert max(cut.input_height, cut.input_width) <= bound
+    for tile in tiles:
+        assert tile.padding.top + tile.read.height + tile.padding.bottom == cut.input_height
+        assert tile.padding.left + tile.read.width + tile.padding.right == cut.input_width
+        assert tile.read.top >= 0
+        assert tile.read.left >= 0
+        assert tile.read.bottom <= cut.height
+        assert tile.read.right <= cut.width
+
+
+@settings(deadline=None)
+@given(plans())
+def test_every_core_has_its_halo(case: tuple[TilePlan, int]) -> None:
+    """The kept part is as large as its target and lies at least a halo away from the input's edge."""
+    cut, _ = case
+    margin = cut.halo * cut.scale
+    for tile in cut:
+        assert (tile.core.height, tile.core.width) == (tile.target.height, tile.target.width)
+        assert tile.core.top >= margin
+        assert tile.core.left >= margin
+        assert tile.core.bottom <= cut.input_height * cut.scale - margin
+        assert tile.core.right <= cut.input_width * cut.scale - margin
+
+
+@settings(deadline=None)
+@given(plans())
+def test_tiles_see_what_the_whole_picture_would(case: tuple[TilePlan, int]) -> None:
+    """A tile's core and halo are the same pixels as those of the picture reflected as a whole."""
+    cut, _ = case
+    pixels = np.arange(cut.height * cut.width).reshape(cut.height, cut.width)
+    rows = reflected(cut.height, before=cut.halo, after=cut.halo)
+    columns = reflected(cut.width, before=cut.halo, after=cut.halo)
+    whole = pixels[rows][:, columns]
+    for tile in cut:
+        part = pixels[tile.read.slices]
+        part = part[reflected(part.shape[0], before=tile.padding.top, after=tile.padding.bottom)]
+        part = part[:, reflected(part.shape[1], before=tile.padding.left, after=tile.padding.right)]
+        top, left = tile.core.top // cut.scale - cut.halo, tile.core.left // cut.scale - cut.halo
+        height, width = tile.core.height // cut.scale + 2 * cut.halo, tile.core.width // cut.scale + 2 * cut.halo
+        y, x = tile.target.top // cut.scale, tile.target.left // cut.scale
+        assert np.array_equal(part[top : top + height, left : left + width], whole[y : y + height, x : x + width])
+
+
+@given(st.integers(1, 5000))
+def test_rungs_are_few_and_near(length: int) -> None:
+    """A rung is at or above the length, at most a quarter above it from 32 on, and a rung of its own."""
+    up = rung(length)
+    assert up >= length
+    assert up <= max(32, length * 1.25)
+    assert rung(up) == up
+
+
+@given(st.integers(1, 9), st.integers(0, 30), st.integers(0, 30))
+def test_reflection_is_numpys(length: int, before: int, after: int) -> None:
+    """The indices are those of numpy's own reflection."""
+    assert (
+        reflected(length, before=before, after=after)
+        == np.pad(np.arange(length), (before, after), mode="reflect").tolist()
+    )

@@ -1,0 +1,70 @@
+"""engine.budget and engine.memory: how large a tile may be."""
+
+from __future__ import annotations
+
+import pytest
+from engine_standin import spec
+
+from srwatchd.engine.budget import LARGEST_TILE, bytes_per_input_pixel, tile_deadline, tile_for
+from srwatchd.engine.memory import room
+from srwatchd.errors import PermanentError
+
+MIB = 1 << 20
+EDSR = {"architecture": "edsr", "input_colour": "bgr", "receptive_radius": 19, "macs_per_input_pixel": 165_312}
+
+
+@pytest.mark.parametrize(
+    ("engine", "changes", "measured"),
+    [
+        ("opencv", {"scale": 2}, 1211),
+        ("opencv", {"scale": 3}, 1329),
+        ("opencv", {"scale": 4}, 1593),
+        ("opencv", {"architecture": "espcn", "scale": 4}, 1212),
+        ("opencv", {"architecture": "lapsrn", "scale": 4}, 6178),
+        ("opencv", {"architecture": "lapsrn", "scale": 8}, 21075),
+        ("opencv", EDSR | {"scale": 3}, 1080),
+        ("openvino", {"scale": 2}, 471),
+        ("openvino", {"scale": 4}, 872),
+        ("openvino", {"architecture": "espcn", "scale": 4}, 1016),
+        ("openvino", {"architecture": "lapsrn", "scale": 4}, 3973),
+        ("openvino", EDSR | {"scale": 3}, 853),
+    ],
+)
+def test_the_figures_are_above_what_was_measured(engine: str, changes: dict[str, object], measured: int) -> None:
+    """The bound holds for every measurement, and is not wasteful."""
+    assert measured <= bytes_per_input_pixel(spec(**changes), engine) <= 1.4 * measured
+
+
+def test_a_wider_network_takes_more() -> None:
+    """Memory of a residual network follows its width, which its multiplications tell."""
+    small, large = (spec(**(EDSR | {"macs_per_input_pixel": macs})) for macs in (165_312, 16 * 165_312))
+    assert bytes_per_input_pixel(large, "openvino") > 2 * bytes_per_input_pixel(small, "openvino")
+
+
+@pytest.mark.parametrize("engine", ["opencv", "openvino", "something"])
+@pytest.mark.parametrize("available", [64 * MIB, 200 * MIB, 3000 * MIB, 99_000 * MIB])
+def test_tiles_fit(engine: str, available: int) -> None:
+    """A tile is a multiple of sixteen, fits, and is not larger than is useful."""
+    tile = tile_for(spec(), engine, available)
+    assert tile % 16 == 0
+    assert 2 * spec().receptive_radius < tile <= LARGEST_TILE
+    assert tile * tile * bytes_per_input_pixel(spec(), engine) <= available
+
+
+def test_too_little_memory_is_said() -> None:
+    """Where not even the smallest tile fits, the picture is refused with what is missing."""
+    with pytest.raises(PermanentError, match="needs tiles of 32x32") as caught:
+        tile_for(spec(), "opencv", MIB)
+    assert caught.value.code == "too_large_for_memory"
+
+
+def test_deadlines_have_wide_margins() -> None:
+    """A tile has half a minute at least, and forty times what it took on an idle machine."""
+    assert tile_deadline(0.2, 512) == 30.0
+    assert tile_deadline(100.0, 512) == pytest.approx(40 * 100 * 0.262144)
+
+
+def test_room_is_what_is_left() -> None:
+    """Room shrinks with the limit and is never negative."""
+    assert room(0) == 0
+    assert room(1 << 50) > room(1 << 49) > 0

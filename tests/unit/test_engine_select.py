@@ -1,0 +1,91 @@
+"""engine.select: which engine is taken, and what is said about it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from engine_standin import Clock, StandInEngine, spec
+
+from srwatchd.engine.select import choose
+from srwatchd.errors import ModelError, TransientError
+
+BROKEN = ModelError("model_unusable", "does not load")
+
+
+def settings(**changes: Any) -> SimpleNamespace:
+    return SimpleNamespace(**({"name": "auto", "device": "auto", "precision": "f32", "threads": 0} | changes))
+
+
+def pair(**slow: Any) -> tuple[Clock, StandInEngine, StandInEngine]:
+    clock = Clock()
+    return clock, StandInEngine("slow", clock, 2.0, **slow), StandInEngine("fast", clock, 0.5)
+
+
+def test_auto_takes_the_faster() -> None:
+    """Both are timed, the faster one is taken, the other one is named as the one to fall back to."""
+    clock, slow, fast = pair()
+    network, choice = choose(settings(), spec(), among=[slow, fast], clock=clock)
+    assert (network.engine, choice.engine, choice.device, choice.others) == ("fast", "fast", "cpu", ("slow",))
+    assert choice.timings == {"fast cpu": 0.5, "slow cpu": 2.0}
+    assert choice.seconds_per_megapixel == pytest.approx(0.5)
+    assert choice.reason == "fast cpu in f32 is the fastest that works (per megapixel: fast cpu 0.5 s, slow cpu 2 s)"
+
+
+def test_a_named_engine_is_taken() -> None:
+    """A configuration that names the slower one gets it, with its device, precision and threads."""
+    clock, slow, fast = pair()
+    wanted = settings(name="slow", device="gpu", precision="bf16", threads=3)
+    network, choice = choose(wanted, spec(), among=[slow, fast], clock=clock)
+    assert (network.engine, choice.device, choice.precision) == ("slow", "gpu", "bf16")
+    assert slow.opened == [("gpu", "bf16", 3)]
+    assert not fast.opened
+    assert "as configured" in choice.reason
+
+
+def test_auto_tries_every_device_but_the_npu() -> None:
+    """An NPU computes in f16 only and is used when it is asked for."""
+    clock = Clock()
+    one = StandInEngine("one", clock, present=("cpu", "gpu", "npu"))
+    _, choice = choose(settings(), spec(), among=[one], clock=clock)
+    assert [device for device, *_ in one.opened] == ["cpu", "gpu"]
+    assert choice.device == "gpu"
+    assert choice.others == ()
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"missing": "not installed"}, {"failure": BROKEN}, {"failure": TransientError("out_of_memory", "full")}]
+)
+def test_auto_survives_an_engine_that_does_not_work(trouble: dict[str, Any]) -> None:
+    """The one that works is taken, and the log says why not the other."""
+    clock, slow, fast = pair(**trouble)
+    _, choice = choose(settings(), spec(), among=[slow, fast], clock=clock)
+    assert choice.engine == "fast"
+    assert "; not slow " in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        ({"missing": "not installed"}, "engine_unavailable"),
+        ({"failure": BROKEN}, "model_unusable"),
+        ({"failure": ModelError("engine_unavailable", "no gpu")}, "engine_unavailable"),
+        ({"failure": ModelError("model_missing", "gone")}, "model_missing"),
+        ({"failure": TransientError("out_of_memory", "full")}, "out_of_memory"),
+    ],
+)
+def test_a_named_engine_that_does_not_work_is_an_error(trouble: dict[str, Any], code: str) -> None:
+    """There is no silent fallback from a name."""
+    clock, slow, fast = pair(**trouble)
+    with pytest.raises((ModelError, TransientError)) as caught:
+        choose(settings(name="slow"), spec(), among=[slow, fast], clock=clock)
+    assert caught.value.code == code
+
+
+def test_an_unknown_engine_is_an_error() -> None:
+    """The message lists what there is."""
+    clock, slow, fast = pair()
+    with pytest.raises(ModelError, match="only slow, fast") as caught:
+        choose(settings(name="onnxruntime"), spec(), among=[slow, fast], clock=clock)
+    assert caught.value.code == "engine_unavailable"

@@ -1,0 +1,67 @@
+"""tiling: small plans whose numbers can be checked by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from srwatchd.tiling import Padding, Window, plan, reflected, rung
+
+
+def test_two_tiles_by_hand() -> None:
+    """The last tile is shifted back to full size and keeps only what is new."""
+    tiles = list(plan(50, 20, tile=40, halo=4, scale=2))
+    assert [tile.read for tile in tiles] == [Window(0, 0, 20, 36), Window(0, 14, 20, 50)]
+    assert [tile.padding for tile in tiles] == [Padding(4, 4, 8, 0), Padding(4, 0, 8, 4)]
+    assert [tile.target for tile in tiles] == [Window(0, 0, 40, 64), Window(0, 64, 40, 100)]
+    assert [tile.core for tile in tiles] == [Window(8, 8, 48, 72), Window(8, 36, 48, 72)]
+
+
+def test_one_pixel() -> None:
+    """A picture of one pixel is one tile of the least shape, all reflection."""
+    (tile,) = plan(1, 1, tile=512, halo=6, scale=3)
+    assert tile.read == Window(0, 0, 1, 1)
+    assert tile.padding == Padding(6, 6, 25, 25)
+    assert tile.core == Window(18, 18, 21, 21)
+
+
+def test_tiles_are_evenly_sized() -> None:
+    """A picture a little larger than a tile is not covered by two full tiles that mostly repeat each other."""
+    cut = plan(600, 300, tile=512, halo=6, scale=2)
+    assert (cut.input_width, cut.input_height, len(cut)) == (320, 320, 2)
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(1, 32), (32, 32), (33, 40), (64, 64), (65, 80), (120, 128), (129, 160), (513, 640)]
+)
+def test_rungs(length: int, expected: int) -> None:
+    """There are four lengths in each octave."""
+    assert rung(length) == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "before", "after", "expected"),
+    [
+        (1, 2, 3, [0] * 6),
+        (2, 3, 2, [1, 0, 1, 0, 1, 0, 1]),
+        (4, 2, 2, [2, 1, 0, 1, 2, 3, 2, 1]),
+        (3, 5, 0, [1, 0, 1, 2, 1, 0, 1, 2]),
+        (3, 0, 0, [0, 1, 2]),
+    ],
+)
+def test_reflection(length: int, before: int, after: int, expected: list[int]) -> None:
+    """Reflection does not repeat the end pixel, and goes to and fro in a short range."""
+    assert reflected(length, before=before, after=after) == expected
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"height": -1}, {"tile": 12}, {"halo": -1}, {"scale": 0}])
+def test_impossible_plans_are_refused(wrong: dict[str, int]) -> None:
+    """A tile without a core, or a picture without pixels, is an error of the caller."""
+    sizes = {"width": 10, "height": 10, "tile": 64, "halo": 6, "scale": 2} | wrong
+    with pytest.raises(ValueError, match="no plan"):
+        plan(**sizes)
+
+
+def test_padding_is_true_when_there_is_any() -> None:
+    """The tile loop skips reflection for tiles inside the picture."""
+    assert not Padding(0, 0, 0, 0)
+    assert Padding(0, 0, 0, 1)
