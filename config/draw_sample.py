@@ -6,11 +6,12 @@ From the top of a checkout::
 
 A lighthouse at dusk, made of what enlarging is judged by: lettering, thin straight lines at every slope, circles and
 waves, fine texture beside smooth gradients. Everything is drawn at four times the size and averaged down, so every
-edge is as a camera would see it. Only numpy and the standard library: the same bytes everywhere.
+edge is as a camera would see it. Only numpy and the standard library: the same picture everywhere.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
 import sys
 import zlib
@@ -38,6 +39,11 @@ LETTERS: Final[dict[str, list[Points]]] = {
     "C": [[(4, 1), (3, 0), (1, 0), (0, 1), (0, 5), (1, 6), (3, 6), (4, 5)]],
     "D": [[(0, 0), (2.6, 0), (4, 1.6), (4, 4.4), (2.6, 6), (0, 6), (0, 0)]],
     "H": [[(0, 0), (0, 6)], [(4, 0), (4, 6)], [(0, 3), (4, 3)]],
+    "G": [[(4, 1), (3, 0), (1, 0), (0, 1), (0, 5), (1, 6), (3, 6), (4, 5), (4, 3), (2.2, 3)]],
+    "I": [[(2, 0), (2, 6)]],
+    "L": [[(0, 0), (0, 6), (4, 6)]],
+    "N": [[(0, 6), (0, 0), (4, 6), (4, 0)]],
+    "O": [[(1, 0), (3, 0), (4, 1), (4, 5), (3, 6), (1, 6), (0, 5), (0, 1), (1, 0)]],
     "R": [[(0, 6), (0, 0), (3, 0), (4, 0.9), (4, 2.1), (3, 3), (0, 3)], [(2, 3), (4, 6)]],
     "S": [[(4, 1), (3, 0), (1, 0), (0, 1), (0, 2), (1, 3), (3, 3), (4, 4), (4, 5), (3, 6), (1, 6), (0, 5)]],
     "T": [[(0, 0), (4, 0)], [(2, 0), (2, 6)]],
@@ -64,8 +70,13 @@ class Canvas:
 
     def paint(self, mask: Plane | NDArray[np.bool_], colour: tuple[float, ...] | Plane) -> None:
         """Lay ``colour`` over the picture where ``mask`` is; a mask between 0 and 1 is transparent."""
-        cover = mask.astype(np.float32)[..., None]
-        self.rgb += cover * (np.asarray(colour, np.float32) - self.rgb)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if rows.size == 0:
+            return
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        cover = mask[window].astype(np.float32)[..., None]
+        values = np.asarray(colour, np.float32)
+        self.rgb[window] += cover * ((values if values.ndim == 1 else values[window]) - self.rgb[window])
 
     def polygon(self, points: Points) -> NDArray[np.bool_]:
         """Inside by the even-odd rule."""
@@ -79,7 +90,7 @@ class Canvas:
     def stroke(self, points: Points, width: float) -> NDArray[np.bool_]:
         """A line with round ends through ``points``."""
         mask = np.zeros(self.x.shape, bool)
-        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+        for (ax, ay), (bx, by) in itertools.pairwise(points):
             window = self._window(min(ax, bx) - width, min(ay, by) - width, max(ax, bx) + width, max(ay, by) + width)
             dx, dy, px, py = bx - ax, by - ay, self.x[window] - ax, self.y[window] - ay
             along = np.clip((px * dx + py * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
@@ -141,7 +152,10 @@ def sky(canvas: Canvas) -> None:
 
 def land(canvas: Canvas) -> None:
     """Two ranges of hills behind the sea."""
-    for base, height, cell, colour in ((188.0, 26.0, 62.0, (0.45, 0.34, 0.46)), (199.0, 15.0, 31.0, (0.28, 0.25, 0.38))):
+    for base, height, cell, colour in (
+        (188.0, 26.0, 62.0, (0.45, 0.34, 0.46)),
+        (199.0, 15.0, 31.0, (0.28, 0.25, 0.38)),
+    ):
         ridge = canvas.noise(cell, 400.0)[:1] + 0.25 * canvas.noise(cell / 7, 400.0)[:1]
         canvas.paint((canvas.y > base - height * (ridge * 0.5 + 0.35)) & (canvas.y < HORIZON + 1), colour)
 
@@ -197,8 +211,14 @@ def lighthouse(canvas: Canvas) -> None:
     canvas.paint(tower * np.clip(-side * 0.55, 0, 1), (0.10, 0.08, 0.20))
     canvas.paint(tower * np.clip(side - 0.55, 0, 1) * np.float32(0.9), (1.0, 0.80, 0.55))
     for y in (104.0, 158.0, 212.0):
-        canvas.paint(canvas.disc(x, y, 4.2) | canvas.polygon([(x - 4.2, y), (x + 4.2, y), (x + 4.2, y + 9), (x - 4.2, y + 9)]), (0.13, 0.12, 0.20))
-        canvas.paint(canvas.stroke([(x, y - 4), (x, y + 9)], 0.6) | canvas.stroke([(x - 4, y + 2), (x + 4, y + 2)], 0.6), (0.94, 0.76, 0.45))
+        canvas.paint(
+            canvas.disc(x, y, 4.2) | canvas.polygon([(x - 4.2, y), (x + 4.2, y), (x + 4.2, y + 9), (x - 4.2, y + 9)]),
+            (0.13, 0.12, 0.20),
+        )
+        canvas.paint(
+            canvas.stroke([(x, y - 4), (x, y + 9)], 0.6) | canvas.stroke([(x - 4, y + 2), (x + 4, y + 2)], 0.6),
+            (0.94, 0.76, 0.45),
+        )
     canvas.paint(canvas.polygon([(x - 22, 70), (x + 22, 70), (x + 18, 77), (x - 18, 77)]), (0.16, 0.14, 0.22))
     canvas.paint(canvas.polygon([(x - 11, 46), (x + 11, 46), (x + 11, 70), (x - 11, 70)]), (1.0, 0.92, 0.62))
     canvas.paint(np.exp(-(((canvas.x - x) / 5) ** 2) - ((canvas.y - 58) / 7) ** 2), (1.0, 1.0, 0.95))
@@ -234,7 +254,7 @@ def board(canvas: Canvas) -> None:
     canvas.paint(canvas.polygon([(338, 264), (472, 264), (472, 312), (338, 312)]), (0.93, 0.90, 0.82))
     canvas.paint(canvas.text("SRWATCHD", 344, 270, size=13, width=2.0), (0.11, 0.12, 0.20))
     canvas.paint(canvas.text("x2 x3 x4", 344, 289, size=8, width=1.1), (0.62, 0.13, 0.14))
-    canvas.paint(canvas.text("WATCH THE DARTS", 344, 302, size=5.5, width=0.7), (0.11, 0.12, 0.20))
+    canvas.paint(canvas.text("NOTHING IS LOST", 344, 302, size=5.5, width=0.7), (0.11, 0.12, 0.20))
     canvas.paint(canvas.disc(453, 292, 15.5), (0.98, 0.97, 0.94))
     turn = np.sin(np.arctan2(canvas.y - 292, canvas.x - 453) * 24)
     canvas.paint(canvas.disc(453, 292, 15) & (turn > 0), (0.10, 0.10, 0.14))
@@ -260,7 +280,9 @@ def png(picture: NDArray[np.uint8]) -> bytes:
         (b"IDAT", zlib.compress(rows.tobytes(), 9)),
         (b"IEND", b""),
     )
-    framed = (struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+    framed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
