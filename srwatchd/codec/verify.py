@@ -25,8 +25,8 @@ white noise, checkerboards, stripes, dots        0.89  two tiles of 1/64 exchang
 all black, all white, flat, 1/255 steps          0.26  red and blue exchanged, colours lost             2.1 / 1.4
 =========================================  ==========  =============================================  ==========
 
-Not in the right half: a picture without colours, whose channels may be exchanged unseen, and an exchange of two tiles
-that look alike: the one picture of the 21 nearly without colours (ratios 0.7 and 0.3), and 1 of 63 exchanges (0.3). Both are pictures that look like their source.
+Not in the right half: the one picture of the 21 nearly without colours, whose channels may be exchanged or lost unseen
+(ratios 0.7 and 0.3), and 1 of 63 exchanges of two tiles, which look alike (0.3). All of them look like their source.
 """
 
 from __future__ import annotations
