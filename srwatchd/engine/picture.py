@@ -40,9 +40,10 @@ def upscale_raster(
 
     Both are uint8 or uint16 of the same dtype, C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha), and may be
     memory maps: no more than a few tiles are held at a time. ``tile`` is the greatest edge of a tile's input in
-    pixels, halo included (:func:`srwatchd.engine.budget.tile_for`); one that leaves no core is enlarged. ``on_tile`` is called after each tile with the
-    number done and their total. Fully opaque and fully transparent surroundings keep exactly that. Raises
-    :class:`ValueError` for rasters that do not fit, else what :meth:`Network.upscale` raises.
+    pixels, halo included (:func:`srwatchd.engine.budget.tile_for`); one that leaves no core is enlarged. ``on_tile``
+    is called after each tile with the number done and their total. Fully opaque and fully transparent surroundings
+    keep exactly that. Raises :class:`ValueError` for rasters that do not fit, else what :meth:`Network.upscale`
+    raises.
     """
     spec = network.spec
     height, width, channels = source.shape
