@@ -1,7 +1,7 @@
 """How much memory a tile takes, how large it may therefore be, and how long it should take. Pure.
 
 The figures are measured peaks of resident memory (OpenCV 5.0, OpenVINO 2026.4, float32, two threads, tiles of 96 to
-384 pixels, colour, 8 and 16 bit), rounded up; ``docs/performance.md`` has the table. Memory grows with the tile's
+384 pixels, colour without alpha, 8 and 16 bit), rounded up. Memory grows with the tile's
 area, by the feature maps at the input's size and by the planes at the output's size.
 """
 
@@ -21,7 +21,7 @@ CACHED_TILES: Final = 2
 """OpenVINO keeps the memory of several compiled shapes; together they may be as large as this many largest tiles."""
 
 LARGEST_TILE: Final = 512
-"""Input pixels. Throughput is flat from 128 on; beyond this only memory and the time between two tiles grow."""
+"""Input pixels. With OpenVINO the time per pixel hardly depends on the tile; memory and the time per tile grow."""
 
 _STEP: Final = 16
 _LEAST_CORE: Final = 16

@@ -1,4 +1,4 @@
-"""OpenVINO on the very same files: three to five times as fast on a processor, and on its GPUs and NPUs.
+"""OpenVINO on the very same files: on processors, and on its GPUs and NPUs.
 
 A network is compiled for one tile shape; the last few shapes stay compiled. The precision is always said, because a
 processor with bf16 would otherwise use it unasked.

@@ -27,8 +27,9 @@ __all__ = ["TOLERANCE", "Smoke", "known_picture", "smoke_test"]
 TOLERANCE: Final = 3.0
 """Mean difference in levels of 255 that a working model may have between the known picture and its reduced result.
 
-Measured: 0.9 to 1.7 for the public and the shipped models that beat bicubic interpolation, in f32 and bf16 on both
-engines, 2.3 for a residual network that does not yet; 3.1 for one fed without its mean, 65 with a wrong input range.
+Measured: 0.9 to 1.7 for the public models and the shipped FSRCNN, in f32 and bf16, 2.3 for a residual network trained
+too briefly to beat bicubic interpolation; 3.1 for that one without its mean, 66 with a wrong input range. An FSRCNN
+with a wrong input range is not noticed (2.1): its result is plausible.
 """
 
 _EDGE: Final = 32
@@ -48,7 +49,7 @@ class Smoke:
 
 
 def smoke_test(network: Network, *, clock: Callable[[], float] = time.perf_counter) -> Smoke:
-    """Upscale a known picture, twice. About a second at most for the models that are shipped.
+    """Upscale a known picture, twice. LapSRN x8 takes several seconds, the others about one.
 
     Passes when the result has the right size, is the same both times, is not constant, and reduced by averaging
     to the input's size differs by at most :data:`TOLERANCE` levels on average, and when a corner of it comes out the
