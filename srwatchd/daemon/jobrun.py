@@ -13,9 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.audit import FIELDS
-from srwatchd.errors import HostError, JobError, PermanentError, SrwatchdError, TransientError
+from srwatchd.delivery import Staged
+from srwatchd.errors import HINTS, HostError, JobError, PermanentError, SrwatchdError, TransientError
 from srwatchd.intake.settle import Doomed
-from srwatchd.job import Attempt, Failure, State
+from srwatchd.job import Attempt, Event, Failure, Record, State
 from srwatchd.pipeline.result import plan_result
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
     from srwatchd.daemon.folder import ServedFolder
     from srwatchd.intake.settle import Ready
-    from srwatchd.job import Record
     from srwatchd.pipeline.result import ResultPlan
     from srwatchd.pipeline.stages import Choice, Picture, Stages
 
@@ -89,7 +89,7 @@ class JobRun:
         record: Record | None = None,
     ) -> None:
         self.folder = folder
-        self.record = record
+        self.record = record.after(Event.RETRY) if record is not None and record.state is State.WAITING else record
         self.progress = _Progress()
         self._custody = folder.custody
         self._stages = stages
@@ -114,8 +114,8 @@ class JobRun:
         """Do the job. Every error of this tree and every unknown one has become an outcome."""
         try:
             return await self._run()
-        except HostError as error:
-            return Outcome(Verdict.HELD, self.record, error)
+        except Exception as error:  # noqa: BLE001 - even a defect in custody holds a folder rather than lose its job
+            return Outcome(Verdict.HELD, self.record, _host_error(error))
         except asyncio.CancelledError:
             if self.record is not None and self.record.state is State.CLAIMED and not self.record.attempts:
                 with contextlib.suppress(SrwatchdError):
@@ -141,8 +141,8 @@ class JobRun:
             return await self._quarantine(error)
         except (SrwatchdError, OSError, asyncio.CancelledError):
             raise
-        except Exception:  # noqa: BLE001 - an unknown error is a defect: it costs one picture, never the service
-            return await self._quarantine(PermanentError("internal_error", traceback.format_exc(limit=20)))
+        except Exception as error:  # noqa: BLE001 - an unknown error is a defect: it costs one picture, not the service
+            return await self._quarantine(_defect(error))
 
     # -- from the inbox into custody ---------------------------------------------------------------------------
 
@@ -164,6 +164,10 @@ class JobRun:
                 failure = error
             except TransientError as error:
                 failure = error
+            except (SrwatchdError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - claimed first, then quarantined
+                failure = _defect(error)
         try:
             with self._timed("claim"):
                 busy = isinstance(candidate, Doomed) and candidate.code == "writer_never_closed"
@@ -176,7 +180,7 @@ class JobRun:
 
     async def _probe(self, candidate: Ready) -> None:
         with self._timed("decode"):
-            source = await self.folder.lane.run(self.folder.open_candidate, candidate.snapshot)
+            source = await self._keep(self.folder.open_candidate, candidate.snapshot)
             try:
                 self._picture = await self._stages.decode(source, self.folder.config, self._spec)
             finally:
@@ -188,6 +192,8 @@ class JobRun:
 
     async def _complete(self) -> Outcome:
         record = self._claimed()
+        if record.state is State.WAITING:
+            self.record = record = record.after(Event.RETRY)
         await self._keep(self._custody.begin, record)
         if self._picture is None:
             with self._timed("decode"):
@@ -316,15 +322,35 @@ class JobRun:
             self.progress.nanoseconds[stage] = self.progress.nanoseconds.get(stage, 0) + spent
 
     async def _keep(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Run a custody step to its end, even when this run is cancelled meanwhile."""
+        """Run a step on the disk to its end, even when this run is cancelled meanwhile; what it gave is put away."""
         call = asyncio.ensure_future(self.folder.lane.run(step, *args))
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
             outcome = (await asyncio.gather(call, return_exceptions=True))[0]
-            if not isinstance(outcome, BaseException) and hasattr(outcome, "state"):
+            if isinstance(outcome, Record):
                 self.record = outcome
+            elif isinstance(outcome, int):
+                os.close(outcome)
+            elif isinstance(outcome, Staged):
+                await self.folder.lane.run(self._custody.discard, outcome)
             raise
+
+
+def _defect(error: Exception) -> PermanentError:
+    """What an unknown exception becomes: its traceback, for the report."""
+    return PermanentError("internal_error", "".join(traceback.format_exception(error, limit=20)))
+
+
+def _host_error(error: Exception) -> HostError:
+    """What no picture is to blame for: also a model altered meanwhile, and an errno that nobody has translated."""
+    if isinstance(error, HostError):
+        return error
+    if isinstance(error, SrwatchdError):
+        return HostError(error.code, error.message, hint=error.hint)
+    if isinstance(error, OSError):
+        return HostError("io_error", f"the file system reported an error: {error}", path=str(error.filename or ""))
+    return HostError("io_error", _defect(error).message, hint=HINTS["internal_error"])
 
 
 def _given_up(attempts: tuple[Attempt, ...], error: TransientError, *, limit: int) -> PermanentError | None:
