@@ -12,6 +12,7 @@ Networks take and return ``(N, C, H, W)``: luma in [0, 1], or BGR minus mean ove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,94 +22,136 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from srtrain import plan as p
+from srtrain.colour import EDSR_RANGE
 from srtrain.initial import delta, interpolation_kernel
-
-EDSR_MEAN_BGR = (103.1545782, 111.561547, 114.35629928)
-EDSR_RANGE = 127.5
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.detach().to(torch.float32).contiguous().numpy().copy()
 
 
-def _conv(name: str, source: str, layer: nn.Conv2d) -> p.Conv:
+def _bias(layer: nn.Conv2d) -> Tensor:
     assert layer.bias is not None
-    return p.Conv(name, source, _array(layer.weight), _array(layer.bias))
+    return layer.bias
+
+
+def _conv(name: str, source: str, layer: nn.Conv2d) -> p.Conv:
+    return p.Conv(name, source, _array(layer.weight), _array(_bias(layer)))
+
+
+def _same(width: int, out: int, size: int, *, spread: float | None = None) -> nn.Conv2d:
+    """Return a convolution with zero bias; ``spread`` is the weights' initial deviation."""
+    layer = nn.Conv2d(width, out, size, padding=size // 2)
+    if spread is None:
+        nn.init.kaiming_normal_(layer.weight, a=0.2)
+    else:
+        nn.init.normal_(layer.weight, std=spread)
+    nn.init.zeros_(_bias(layer))
+    return layer
 
 
 class LumaNetwork(nn.Module):
     """A luma network plus a trained interpolation kernel, both summed before the sub-pixel step.
 
     The kernel carries the low frequencies in full precision, which leaves the network the detail.
-    At export it becomes one more channel of every layer; see the subclasses.
+    At export it becomes one more channel of every layer, so a network that ships with d channels
+    is trained with d - 1.
     """
 
-    def __init__(self, scale: int, skip_size: int) -> None:
+    identity_gain = 1.0
+    """What the picture is multiplied by in the identity channel."""
+
+    def __init__(self, scale: int, layers: list[nn.Conv2d], tail: int) -> None:
         super().__init__()
         self.scale = scale
-        self.skip = nn.Conv2d(1, scale * scale, skip_size, padding=skip_size // 2, bias=False)
+        self.layers = nn.ModuleList(layers)
+        self.tail = _same(layers[-1].out_channels, scale * scale, tail, spread=1e-3)
+        self.skip = nn.Conv2d(1, scale * scale, tail, padding=tail // 2, bias=False)
         with torch.no_grad():
-            kernel = interpolation_kernel(scale, skip_size)
+            kernel = interpolation_kernel(scale, tail)
             self.skip.weight.copy_(torch.from_numpy(kernel[:, None]))
 
-    def residual(self, x: Tensor) -> Tensor:
-        """Return what the network adds, ``(N, scale**2, H, W)``."""
+    def activate(self, number: int, x: Tensor) -> Tensor:
+        """Apply the activation after layer ``number``."""
+        raise NotImplementedError
+
+    def activation(self, number: int) -> p.Operation:
+        """Describe that activation, identity channel included."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale ``x``; the skip is computed in float32 even under autocast."""
-        detail = self.residual(x)
         with torch.autocast("cpu", enabled=False):
-            low = self.skip(x.float())
-            return functional.pixel_shuffle(low + detail.float(), self.scale)
-
-
-class Fsrcnn(LumaNetwork):
-    """FSRCNN(d, s, m); one of the d and one of the s channels carries the picture itself."""
-
-    def __init__(self, scale: int, d: int = 56, s: int = 12, m: int = 4, tail: int = 3) -> None:
-        super().__init__(scale, tail)
-        d, s = d - 1, s - 1
-        self.layers = nn.ModuleList(
-            [
-                nn.Conv2d(1, d, 5, padding=2),
-                nn.Conv2d(d, s, 1),
-                *(nn.Conv2d(s, s, 3, padding=1) for _ in range(m)),
-                nn.Conv2d(s, d, 1),
-            ]
-        )
-        self.slopes = nn.ModuleList(nn.PReLU(layer.out_channels, 0.2) for layer in self.layers)
-        self.tail = nn.Conv2d(d, scale * scale, tail, padding=tail // 2)
-        for layer in self.layers:
-            nn.init.kaiming_normal_(layer.weight, a=0.2)
-            nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.tail.weight, std=1e-3)
-        nn.init.zeros_(self.tail.bias)
-
-    def residual(self, x: Tensor) -> Tensor:
-        """Return what the network adds to the interpolation."""
-        for layer, slope in zip(self.layers, self.slopes, strict=True):
-            x = slope(layer(x))
-        return self.tail(x)
+            low: Tensor = self.skip(x.float())
+        for number, layer in enumerate(self.layers):
+            x = self.activate(number, layer(x))
+        detail: Tensor = self.tail(x)
+        return functional.pixel_shuffle(low + detail.float(), self.scale)
 
     def plan(self) -> p.Plan:
         """Fold the interpolation into an identity channel of every layer."""
         operations: list[p.Operation] = []
-        source = p.INPUT
-        for number, (layer, slope) in enumerate(zip(self.layers, self.slopes, strict=True)):
-            weight, bias = _array(layer.weight), _array(layer.bias)
+        source, gain = p.INPUT, self.identity_gain
+        for number, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.Conv2d)
+            weight, bias = _array(layer.weight), _array(_bias(layer))
             out, width, size, _ = weight.shape
             wider = np.zeros((out + 1, width + (number > 0), size, size), np.float32)
             wider[:out, :width] = weight
-            wider[out, -1] = delta(size)
+            wider[out, -1] = delta(size) * (gain if number == 0 else 1.0)
             operations.append(p.Conv(f"conv{number}", source, wider, np.append(bias, 0.0)))
-            slopes = np.append(_array(slope.weight), np.float32(1.0))
-            operations.append(p.PRelu(f"prelu{number}", f"conv{number}", slopes))
-            source = f"prelu{number}"
-        weight = np.concatenate([_array(self.tail.weight), _array(self.skip.weight)], axis=1)
-        operations.append(p.Conv("tail", source, weight, _array(self.tail.bias)))
+            operations.append(self.activation(number))
+            source = operations[-1].name
+        skip = _array(self.skip.weight) / np.float32(gain)
+        weight = np.concatenate([_array(self.tail.weight), skip], axis=1)
+        operations.append(p.Conv("tail", source, weight, _array(_bias(self.tail))))
         operations.append(p.DepthToSpace("shuffle", "tail", self.scale))
         return p.Plan(1, self.scale, operations)
+
+
+class Fsrcnn(LumaNetwork):
+    """FSRCNN(d, s, m) with parametric rectifiers."""
+
+    def __init__(self, scale: int, d: int = 56, s: int = 12, m: int = 4, tail: int = 3) -> None:
+        d, s = d - 1, s - 1
+        mapping = [_same(s, s, 3) for _ in range(m)]
+        layers = [_same(1, d, 5), _same(d, s, 1), *mapping, _same(s, d, 1)]
+        super().__init__(scale, layers, tail)
+        self.slopes = nn.ModuleList(nn.PReLU(layer.out_channels, 0.2) for layer in layers)
+
+    def activate(self, number: int, x: Tensor) -> Tensor:
+        """Apply the layer's parametric rectifier."""
+        slope: Tensor = self.slopes[number](x)
+        return slope
+
+    def activation(self, number: int) -> p.Operation:
+        """Describe it; a slope of one leaves the identity channel alone."""
+        slope = self.slopes.get_parameter(f"{number}.weight")
+        slopes = np.append(_array(slope), np.float32(1.0))
+        return p.PRelu(f"prelu{number}", f"conv{number}", slopes)
+
+
+class Espcn(LumaNetwork):
+    """ESPCN: 5x5 to 64 channels, 3x3 to 32, both with tanh, then 3x3 to the sub-pixels."""
+
+    identity_gain = 1.0 / 64.0
+    """So small that tanh leaves the picture as it is, to 0.04 of 255 levels."""
+
+    def __init__(self, scale: int, first: int = 64, second: int = 32) -> None:
+        layers = [
+            _same(1, first - 1, 5, spread=0.2),
+            _same(first - 1, second - 1, 3, spread=(1.0 / (9 * (first - 1))) ** 0.5),
+        ]
+        super().__init__(scale, layers, 3)
+
+    def activate(self, number: int, x: Tensor) -> Tensor:
+        """Apply tanh."""
+        del number
+        return torch.tanh(x)
+
+    def activation(self, number: int) -> p.Operation:
+        """Describe it."""
+        return p.Pointwise(f"tanh{number}", f"conv{number}", "tanh")
 
 
 class Residual(nn.Module):
@@ -116,16 +159,13 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.kaiming_normal_(self.first.weight)
-        nn.init.zeros_(self.first.bias)
-        nn.init.normal_(self.second.weight, std=1e-3)
-        nn.init.zeros_(self.second.bias)
+        self.first = _same(width, width, 3)
+        self.second = _same(width, width, 3, spread=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` plus the block's correction."""
-        return x + self.second(functional.relu(self.first(x)))
+        correction: Tensor = self.second(functional.relu(self.first(x)))
+        return x + correction
 
 
 class Edsr(nn.Module):
@@ -134,16 +174,11 @@ class Edsr(nn.Module):
     def __init__(self, scale: int, blocks: int = 8, width: int = 32) -> None:
         super().__init__()
         self.scale = scale
-        self.head = nn.Conv2d(3, width, 3, padding=1)
+        self.head = _same(3, width, 3)
         self.blocks = nn.ModuleList(Residual(width) for _ in range(blocks))
-        self.body_end = nn.Conv2d(width, width, 3, padding=1)
-        self.tail = nn.Conv2d(width, 3 * scale * scale, 3, padding=1)
-        nn.init.normal_(self.body_end.weight, std=1e-3)
-        nn.init.zeros_(self.body_end.bias)
-        nn.init.normal_(self.tail.weight, std=1e-2)
+        self.body_end = _same(width, width, 3, spread=1e-3)
+        self.tail = _same(width, 3 * scale * scale, 3, spread=1e-3)
         with torch.no_grad():
-            self.head.bias.zero_()
-            self.tail.bias.zero_()
             kernel = torch.from_numpy(interpolation_kernel(scale, 3))
             for colour in range(3):
                 self.head.weight[colour] = 0.0
@@ -170,6 +205,7 @@ class Edsr(nn.Module):
         operations: list[p.Operation] = [head]
         source = "head"
         for number, block in enumerate(self.blocks):
+            assert isinstance(block, Residual)
             name = f"block{number}"
             operations += [
                 _conv(f"{name}_first", source, block.first),
@@ -184,14 +220,15 @@ class Edsr(nn.Module):
         order = np.arange(3 * area).reshape(3, area).swapaxes(0, 1).reshape(-1)
         gain = np.float32(EDSR_RANGE)
         weight = _array(self.tail.weight)[order] * gain
-        operations.append(p.Conv("tail", "body", weight, _array(self.tail.bias)[order] * gain))
+        operations.append(p.Conv("tail", "body", weight, _array(_bias(self.tail))[order] * gain))
         operations.append(p.DepthToSpace("shuffle", "tail", self.scale))
         return p.Plan(3, self.scale, operations)
 
 
-ARCHITECTURES: dict[str, type[Fsrcnn | Edsr]] = {"fsrcnn": Fsrcnn, "edsr": Edsr}
+Network = LumaNetwork | Edsr
+ARCHITECTURES: dict[str, Callable[..., Network]] = {"fsrcnn": Fsrcnn, "espcn": Espcn, "edsr": Edsr}
 
 
-def build(architecture: str, scale: int, arguments: dict[str, Any]) -> Fsrcnn | Edsr:
+def build(architecture: str, scale: int, arguments: dict[str, Any]) -> Network:
     """Build an untrained network by its ``dnn_superres`` algorithm name."""
     return ARCHITECTURES[architecture](scale, **arguments)

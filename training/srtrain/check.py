@@ -20,7 +20,7 @@ import openvino
 import torch
 from numpy.typing import NDArray
 
-from srtrain.architectures import EDSR_MEAN_BGR, EDSR_RANGE
+from srtrain.colour import EDSR_MEAN_BGR, EDSR_RANGE
 from srtrain.evaluate import load_superres
 from srtrain.export import HERE, load_best
 from srtrain.manifest import file_stem
@@ -51,7 +51,10 @@ def opencv_reader(path: Path) -> Reader:
 
 
 def superres_error(
-    path: Path, algorithm: str, scale: int, expected: Callable[[NDArray[np.uint8]], NDArray]
+    path: Path,
+    algorithm: str,
+    scale: int,
+    expected: Callable[[NDArray[np.uint8]], NDArray[np.float64]],
 ) -> int:
     """Return the largest 8-bit difference between ``dnn_superres`` and the plan on a picture."""
     random = np.random.default_rng(5)
@@ -74,7 +77,8 @@ def main() -> None:
     network = load_best(settings, options.runs)
     plan = network.plan()
     colour = plan.channels == 3
-    peak, offset = (255.0, np.asarray(EDSR_MEAN_BGR, np.float32)) if colour else (1.0, 0.0)
+    peak = 255.0 if colour else 1.0
+    offset = np.asarray(EDSR_MEAN_BGR if colour else (0.0,), np.float32)
     stem = options.models / file_stem(settings.architecture, settings.scale)
     readers = {
         "pb through cv2.dnn": opencv_reader(stem.with_suffix(".pb")),
@@ -90,7 +94,8 @@ def main() -> None:
         gain = EDSR_RANGE if colour else 1.0
         with torch.inference_mode():
             trained = (network(tensor / gain) * gain).numpy()
-        outputs = {"plan in NumPy": run_plan(plan, nhwc[0].transpose(2, 0, 1))[None]}
+        outputs: dict[str, NDArray[np.floating]] = {}
+        outputs["plan in NumPy"] = run_plan(plan, nhwc[0].transpose(2, 0, 1))[None]
         outputs |= {name: reader(nhwc) for name, reader in readers.items()}
         for name, output in outputs.items():
             if output.shape != trained.shape:
@@ -104,9 +109,7 @@ def main() -> None:
         luma = run_plan(plan, picture[None, :, :, 0] / np.float32(255.0))[0] * 255.0
         return np.repeat(luma[..., None], 3, axis=2)
 
-    error = superres_error(
-        stem.with_suffix(".pb"), settings.architecture, settings.scale, expected
-    )
+    error = superres_error(stem.with_suffix(".pb"), settings.architecture, settings.scale, expected)
     for name, value in worst.items():
         print(f"{stem.name}: {name}: largest difference {value:.1e} of the range")
     print(f"{stem.name}: pb through dnn_superres: largest difference {error} of 255")

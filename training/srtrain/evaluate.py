@@ -33,7 +33,7 @@ Upscaler = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 def load_superres(path: Path, architecture: str, scale: int) -> Upscaler:
     """Return ``upsample`` of OpenCV's ``DnnSuperResImpl`` with the file loaded."""
-    network = cv2.dnn_superres.DnnSuperResImpl_create()
+    network = cv2.dnn_superres.DnnSuperResImpl_create()  # type: ignore[attr-defined]
     network.readModel(str(path))
     network.setModel(architecture, scale)
     upsample: Upscaler = network.upsample

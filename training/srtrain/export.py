@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from srtrain.architectures import Edsr, Fsrcnn, build
+from srtrain.architectures import Network, build
 from srtrain.evaluate import BENCHES, score_sets
 from srtrain.graphdef import graphdef_bytes
 from srtrain.manifest import entry_for, file_stem, put_entry, read_manifest
@@ -25,7 +25,7 @@ from srtrain.settings import Settings, read_settings
 HERE = Path(__file__).resolve().parent.parent
 
 
-def load_best(settings: Settings, runs: Path) -> Fsrcnn | Edsr:
+def load_best(settings: Settings, runs: Path) -> Network:
     """Return the network of a run with its best averaged weights."""
     network = build(settings.architecture, settings.scale, settings.arguments)
     best = torch.load(runs / settings.name / "best.pt", weights_only=True)

@@ -14,7 +14,7 @@ def interpolation_kernel(scale: int, size: int) -> NDArray[np.float32]:
     tap = np.arange(size) - size // 2
     line = keys_cubic(tap[None, :] - phase[:, None])
     line /= line.sum(axis=1, keepdims=True)
-    kernel = np.einsum("ay,bx->abyx", line, line)
+    kernel = line[:, None, :, None] * line[None, :, None, :]
     return kernel.reshape(scale * scale, size, size).astype(np.float32)
 
 

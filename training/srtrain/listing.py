@@ -52,8 +52,15 @@ def main() -> None:
         for row in rows:
             name, source = row["file"], row["source"]
             writer.writerow(
-                (name, role_of(name), row["sha256"], source, row["licence"], row["original"],
-                 credit_of(name, source))
+                (
+                    name,
+                    role_of(name),
+                    row["sha256"],
+                    source,
+                    row["licence"],
+                    row["original"],
+                    credit_of(name, source),
+                )
             )
 
 

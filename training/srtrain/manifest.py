@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-from srtrain.architectures import EDSR_MEAN_BGR
+from srtrain.colour import EDSR_MEAN_BGR
 from srtrain.graphdef import OUTPUT_NODE
 from srtrain.plan import Plan
 from srtrain.settings import Settings
 
+MODEL_FOLDER = Path(__file__).resolve().parent.parent.parent / "models"
 VERSION = 1
 LICENCE = "CC-BY-SA-4.0"
 TRAINING_DATA = ["CID22", "GB82", "free desktop wallpapers", "rendered text pages"]
@@ -53,6 +54,8 @@ def size_of(settings: Settings) -> str:
     given = settings.arguments
     if settings.architecture == "fsrcnn":
         return f"d{given.get('d', 56)} s{given.get('s', 12)} m{given.get('m', 4)}"
+    if settings.architecture == "espcn":
+        return f"{given.get('first', 64)}-{given.get('second', 32)}"
     return f"{given.get('blocks', 8)}x{given.get('width', 32)}"
 
 

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srtrain.architectures import EDSR_MEAN_BGR, EDSR_RANGE
-from srtrain.colour import full_range_luma
+from srtrain.colour import EDSR_MEAN_BGR, EDSR_RANGE, full_range_luma
 
 FLAT_SHARE = 0.3
 """The share of patch positions, the flattest ones, that are never drawn."""

@@ -65,7 +65,7 @@ def write_pairs(pictures: Iterator[NDArray[np.uint8]], scale: int, out: Path) ->
         high = crop_to_multiple(picture, scale)
         arrays[f"hr_{number:04d}"] = high
         arrays[f"lr_{number:04d}"] = resize_bicubic(high, 1.0 / scale)
-    np.savez(out, **arrays)
+    np.savez(out, allow_pickle=False, **arrays)
     return len(arrays) // 2
 
 

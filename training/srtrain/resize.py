@@ -23,7 +23,9 @@ def keys_cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(d <= 1.0, near, np.where(d <= 2.0, far, 0.0))
 
 
-def taps(length: int, out_length: int, scale: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def taps(
+    length: int, out_length: int, scale: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return source positions and weights, both ``(out_length, taps)``, of one resampling pass."""
     stretch = min(scale, 1.0)
     support = KERNEL_SUPPORT / stretch

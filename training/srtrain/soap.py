@@ -47,6 +47,7 @@ class Soap(Optimizer):
                     self._update(parameter, group)
 
     def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        assert parameter.grad is not None
         gradient = parameter.grad.reshape(parameter.shape[0], -1).float()
         state = self.state[parameter]
         if not state:

@@ -13,12 +13,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from srtrain.architectures import build
 from srtrain.colour import FULL_RANGE_BGR
@@ -61,7 +61,7 @@ class Run:
         self.network = build(settings.architecture, settings.scale, settings.arguments)
         if settings.start_from:
             self._take_over(runs / settings.start_from / "best.pt")
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = self._make_optimiser(self.network.parameters())
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
@@ -132,7 +132,7 @@ class Run:
         while self.pause_file and self.pause_file.exists():
             time.sleep(2.0)
 
-    def advance(self, forward: nn.Module) -> Tensor:
+    def advance(self, forward: Callable[[Tensor], Tensor]) -> Tensor:
         """Make one optimiser step and return its loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, self.step)
@@ -142,7 +142,7 @@ class Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half_precision):
             output = forward(low)
         loss = loss_of(self.settings, output.float(), high)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.step += 1
         decay = min(self.settings.average, self.step / (self.step + 10.0))
@@ -154,7 +154,9 @@ class Run:
 
     def train(self, *, checkpoint_every: float, compiled: bool) -> None:
         """Run to the last step, logging and checkpointing on the way."""
-        forward = torch.compile(self.network) if compiled else self.network
+        forward: Callable[[Tensor], Tensor] = self.network
+        if compiled:
+            forward = torch.compile(self.network)
         losses: list[Tensor] = []
         saved = self.seconds
         while self.step < self.settings.steps:

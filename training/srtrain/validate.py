@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from srtrain.architectures import EDSR_RANGE
-from srtrain.colour import STUDIO_BGR, STUDIO_GAIN
+from srtrain.colour import EDSR_RANGE, STUDIO_BGR, STUDIO_GAIN
 from srtrain.patches import as_planes, load_pairs, to_network
 
 CID22_PICTURES = 41

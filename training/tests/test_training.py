@@ -1,0 +1,115 @@
+"""Trainer promises; skipped where torch is not installed."""
+
+import numpy as np
+import pytest
+
+from srtrain.resize import resize_bicubic
+
+torch = pytest.importorskip("torch")
+
+from srtrain.architectures import build  # noqa: E402
+from srtrain.patches import PatchSource  # noqa: E402
+from srtrain.reference import run_plan  # noqa: E402
+from srtrain.settings import Settings  # noqa: E402
+from srtrain.soap import Soap  # noqa: E402
+from srtrain.train import Run, learning_rate  # noqa: E402
+
+SMALL = {
+    "fsrcnn": {"d": 8, "s": 4, "m": 1},
+    "espcn": {"first": 8, "second": 6},
+    "edsr": {"blocks": 1, "width": 8},
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two tiny prepared pictures."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for number in range(2):
+        high = resize_bicubic(random.integers(0, 256, (24, 30, 3), dtype=np.uint8), 3)
+        arrays[f"hr_{number:04d}"] = high
+        arrays[f"lr_{number:04d}"] = resize_bicubic(high, 1 / 3)
+    for role in ("train", "validate"):
+        np.savez(tmp_path / f"{role}_x3.npz", **arrays)
+    return tmp_path
+
+
+def _settings(architecture="fsrcnn", **changes):
+    values = {
+        "name": "small",
+        "architecture": architecture,
+        "scale": 3,
+        "arguments": SMALL[architecture],
+        "steps": 6,
+        "batch": 4,
+        "patch": 12,
+        "half_precision": False,
+    }
+    return Settings(**(values | changes))
+
+
+@pytest.mark.parametrize("architecture", SMALL)
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_plan_is_the_network(architecture, scale):
+    """Folding training-time paths into the shipped graph changes no number."""
+    torch.manual_seed(1)
+    network = build(architecture, scale, SMALL[architecture])
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    picture = np.random.default_rng(2).random((3 if architecture == "edsr" else 1, 9, 7))
+    gain = 127.5 if architecture == "edsr" else 1.0
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(picture[None]).float())[0].numpy() * gain
+    bound = (3e-4 if architecture == "espcn" else 2e-5) * gain
+    np.testing.assert_allclose(run_plan(network.plan(), picture * gain), expected, atol=bound)
+
+
+@pytest.mark.parametrize("architecture", SMALL)
+def test_a_resumed_run_ends_like_an_uninterrupted_one(architecture, data, tmp_path):
+    """Stopping after a checkpoint loses nothing: same weights, bit for bit."""
+    torch.set_num_threads(1)
+    whole = Run(_settings(architecture), data, tmp_path / "whole", None)
+    whole.train(checkpoint_every=1e9, compiled=False)
+    first = Run(_settings(architecture), data, tmp_path / "parts", None)
+    for _ in range(3):
+        first.advance(first.network)
+    first.checkpoint()
+    second = Run(_settings(architecture), data, tmp_path / "parts", None)
+    second.train(checkpoint_every=1e9, compiled=False)
+    for name, value in whole.averaged.state_dict().items():
+        assert torch.equal(value, second.averaged.state_dict()[name]), name
+
+
+def test_patches_belong_together_and_repeat(data):
+    """Both halves of a pair show the same place; a step always gives the same batch."""
+    source = PatchSource(data / "train_x3.npz", channels=1, scale=3, patch=8, seed=4)
+    low, high = source.batch(11, 16)
+    shrunk = torch.nn.functional.avg_pool2d(high, 3)
+    assert float((shrunk - low).abs().mean()) < float((shrunk - low.flip(3)).abs().mean())
+    assert torch.equal(low, source.batch(11, 16)[0])
+    assert not torch.equal(low, source.batch(12, 16)[0])
+
+
+def test_soap_solves_a_badly_scaled_problem():
+    """A quadratic whose curvatures differ a thousandfold is solved in few steps."""
+    torch.manual_seed(0)
+    weight = torch.zeros(3, 8, requires_grad=True)
+    target = torch.randn(3, 8)
+    mix = torch.linalg.qr(torch.randn(8, 8))[0] @ torch.diag(torch.logspace(-1.5, 1.5, 8))
+    optimiser = Soap([weight], 0.05)
+    for step in range(400):
+        optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / 400)
+        optimiser.zero_grad()
+        (((weight - target) @ mix) ** 2).mean().backward()
+        optimiser.step()
+    assert float((weight - target).detach().abs().max()) < 0.05
+
+
+def test_the_learning_rate_rises_and_falls():
+    """Warm-up to the given rate, cosine down to its final share."""
+    settings = _settings(steps=1000, warm_up=100, rate=0.01, final_rate=0.1)
+    assert learning_rate(settings, 99) == pytest.approx(0.01)
+    assert learning_rate(settings, 1000) == pytest.approx(0.001)
+    assert learning_rate(settings, 550) == pytest.approx(0.0055)
