@@ -75,17 +75,17 @@ class Generation:
             "device": config.engine.device,
             "precision": config.engine.precision,
             "threads": threads,
-            "memory": plan.inference,
+            "memory": plan.inference_limit,
         }
         self._codec = Pool(
-            SpawnSettings(role="codec", tasks="srwatchd.pipeline.codec_tasks:TASKS", data_limit=plan.codec, threads=1),
+            SpawnSettings(role="codec", tasks="srwatchd.pipeline.codec_tasks:TASKS", data_limit=plan.codec_limit, threads=1),
             count=plan.codec_workers,
         )
         self._inference = Pool(
             SpawnSettings(
                 role="infer",
                 tasks="srwatchd.pipeline.inference_tasks:TASKS",
-                data_limit=plan.inference,
+                data_limit=plan.inference_limit,
                 threads=threads,
             ),
             count=plan.inference_workers,

@@ -10,16 +10,36 @@ __all__ = ["MemoryPlan", "plan_memory"]
 _MIB: Final = 1 << 20
 _SUPERVISOR: Final = 96 * _MIB
 _CODEC_SHARE: Final = 0.35
+_CODEC_RESERVED: Final = 128 * _MIB
+_INFERENCE_RESERVED: Final = 448 * _MIB
+"""What a worker's libraries reserve and never touch (thread stacks, arenas of allocators): ``VmData`` less ``RssAnon``
+of an idle worker is 95 MiB for a codec worker and 425 MiB for an inference worker with both engines loaded. The kernel
+counts it for ``RLIMIT_DATA``; memory it is not.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """Bytes each process may hold in private memory; the kernel refuses the rest (``RLIMIT_DATA``)."""
+    """How many workers there are, and the bytes of private memory that each may take.
+
+    ``codec`` and ``inference`` are real memory; ``codec_limit`` and ``inference_limit`` what the kernel is told
+    (``RLIMIT_DATA``), which counts memory that is only reserved, too.
+    """
 
     codec_workers: int
     inference_workers: int
     codec: int
     inference: int
+
+    @property
+    def codec_limit(self) -> int:
+        """``RLIMIT_DATA`` of a codec worker."""
+        return self.codec + _CODEC_RESERVED
+
+    @property
+    def inference_limit(self) -> int:
+        """``RLIMIT_DATA`` of an inference worker."""
+        return self.inference + _INFERENCE_RESERVED
 
 
 def plan_memory(limit: int, workers: int) -> MemoryPlan:
