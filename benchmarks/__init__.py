@@ -1,0 +1,1 @@
+"""Measurements of srwatchd that are commands of their own."""

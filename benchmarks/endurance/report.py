@@ -1,0 +1,118 @@
+"""The page of results: what was done on what machine, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.endurance.scenario import Bench
+
+__all__ = ["Row", "page"]
+
+
+_PREFACE: Final = """\
+Every scenario uses the installed command, real folders and real signals, and ends with the same questions: is every
+dropped source exactly once, byte for byte, where it belongs; is there exactly one whole result of each, of the right
+size and looking like its source; is no temporary file, record, scratch file or process left; does every job have
+exactly one outcome; is the ledger whole (`srwatchd audit verify`)?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of one scenario."""
+
+    name: str
+    promise: str
+    figures: Mapping[str, str]
+    problems: Sequence[str]
+    skipped: str
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return "skipped" if self.skipped else "failed" if self.problems else "passed"
+
+    def text(self) -> str:
+        """For the terminal."""
+        lines = [f"  {self.verdict} in {self.seconds:.0f} s" + (f": {self.skipped}" if self.skipped else "")]
+        lines += [f"  {name}: {value}" for name, value in self.figures.items()]
+        lines += [f"  PROBLEM: {problem}" for problem in self.problems]
+        return "\n".join(lines)
+
+    def section(self) -> str:
+        """For the page."""
+        lines = [f"## {self.name}: {self.verdict}", "", f"{self.promise}", ""]
+        if self.skipped:
+            lines += [f"Skipped: {self.skipped}", ""]
+        if self.figures:
+            lines += ["| what | value |", "|---|---|"]
+            lines += [f"| {name} | {value} |" for name, value in self.figures.items()]
+            lines += [f"| seconds | {self.seconds:.0f} |", ""]
+        for problem in self.problems:
+            lines += ["```", problem, "```", ""]
+        return "\n".join(lines)
+
+
+def page(rows: Sequence[Row], bench: Bench) -> str:
+    """The whole page in Markdown."""
+    kind = "short" if bench.short else "long"
+    passed = sum(row.verdict == "passed" for row in rows)
+    head = [
+        "# Endurance runs",
+        "",
+        f"Made by `python -m benchmarks.endurance{' --short' if bench.short else ''} --report docs/endurance.md`.",
+        _PREFACE,
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in _machine(bench).items()),
+        f"| run | {kind}, {passed} of {len(rows)} passed, {sum(row.seconds for row in rows) / 60:.0f} minutes |",
+        "",
+        "| scenario | verdict | seconds |",
+        "|---|---|---|",
+        *(f"| [{row.name}](#{row.name}-{row.verdict}) | {row.verdict} | {row.seconds:.0f} |" for row in rows),
+        "",
+    ]
+    return "\n".join([*head, *(row.section() for row in rows)]).rstrip() + "\n"
+
+
+def _machine(bench: Bench) -> dict[str, str]:
+    """What it ran on."""
+    version = subprocess.run([*bench.command, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "command": f"{version}, installed from its wheel in a virtual environment of its own",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.platform()}, Python {platform.python_version()}",
+        "working disk": _file_system(bench),
+        "user": "root" if os.geteuid() == 0 else f"uid {os.geteuid()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
+def _file_system(bench: Bench) -> str:
+    stat = shutil.which("stat")
+    if stat is None:
+        return sys.platform
+    answer = subprocess.run([stat, "-f", "-c", "%T", str(bench.work)], capture_output=True, text=True, check=False)
+    return answer.stdout.strip()
