@@ -1,0 +1,296 @@
+"""upscale: a batch of pictures, without a daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from srwatchd.cli.options import json_option, print_json
+from srwatchd.config import Config, Defaults, Engine, Folder, Output, find_models, load, verify_file
+from srwatchd.daemon.batch import Order, run_batch
+from srwatchd.daemon.batchrun import Fate
+from srwatchd.daemon.crew import CrewSettings
+from srwatchd.daemon.selection import select
+from srwatchd.errors import ModelError
+from srwatchd.intake.names import display
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from srwatchd.config import ModelSpec
+    from srwatchd.daemon.batch import Report
+    from srwatchd.daemon.batchrun import BatchRun, Result
+    from srwatchd.daemon.selection import Selection
+    from srwatchd.pipeline.stages import Choice
+
+__all__ = ["upscale"]
+
+_FORMATS: Final = get_args(Output.model_fields["format"].annotation)
+_ENGINES: Final = get_args(Engine.model_fields["name"].annotation)
+
+
+@click.command(epilog="Example: srwatchd upscale scans --recursive --model fsrcnn_x2 --output enlarged --skip-existing")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="SRC...")
+@click.option("--model", required=True, metavar="NAME", help="One of `srwatchd models list`.")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the results go; made if missing.",
+)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A configuration: its engine, memory_limit, workers, imported models and `defaults:` are used, and everything"
+    " is recorded in its ledger. No daemon may be running on it.",
+)
+@click.option("--engine", type=click.Choice(_ENGINES), help="What computes.  [default: the fastest that works]")
+@click.option("--recursive", is_flag=True, help="Sub folders, too; the results mirror them.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Of the results.  [default: same]")
+@click.option(
+    "--skip-existing", is_flag=True, help="Leave out pictures that have a complete result: go on where a run ended."
+)
+@json_option
+@click.pass_context
+def upscale(  # noqa: PLR0913, PLR0917 - click hands over each option
+    ctx: click.Context,
+    sources: tuple[Path, ...],
+    model: str,
+    output: Path,
+    config_path: Path | None,
+    engine: str | None,
+    recursive: bool,
+    form: str | None,
+    skip_existing: bool,
+    as_json: bool,
+) -> None:
+    """Upscale pictures and folders of pictures into DIR, without a daemon. Sources are only read.
+
+    Nothing is overwritten: a taken name gets a number. A bad picture is reported and the others go on.
+
+    Exit status 0, or 3 when a picture failed or was left; 130 after Ctrl-C, 69 beside a running daemon, 70 when the
+    model is missing or altered.
+    """
+    config = None if config_path is None else load(config_path)
+    spec = _model(model, config)
+    folder = _folder(config, output=output.absolute(), model=model, form=form)
+    selection = select(sources, recursive=recursive, output=folder.done, names=folder)
+    order = Order(
+        sources=selection.sources,
+        spec=spec,
+        folder=folder,
+        crew=_crew(config, engine),
+        skip_existing=skip_existing,
+    )
+    with _listener(len(order.sources), quiet=as_json) as listener:
+        report = run_batch(order, listener, config=config)
+    if as_json:
+        print_json(_plain(report, order, selection))
+    else:
+        _summarise(report, selection)
+    ctx.exit(3 if selection.unreadable and not report.exit_status else report.exit_status)
+
+
+def _model(name: str, config: Config | None) -> ModelSpec:
+    found = find_models(None if config is None else config.models_dir)
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise ModelError("model_missing", f"there is no model {name!r}; known are {known}")
+    verify_file(found[name])
+    return found[name]
+
+
+def _folder(config: Config | None, *, output: Path, model: str, form: str | None) -> Folder:
+    """The batch as if it were a hot folder: output, limits and retries of ``defaults:``, or the usual ones.
+
+    Without a configuration the results get the modes that the user's umask gives to any new file.
+    """
+    settings = Defaults() if config is None else config.defaults
+    changes: dict[str, Any] = {}
+    if config is None:
+        umask = os.umask(0o022)
+        os.umask(umask)
+        changes |= {"file_mode": 0o666 & ~umask, "dir_mode": 0o777 & ~umask}
+    if form is not None:
+        changes["format"] = form
+        if settings.output.on_format_limit == form:
+            changes["on_format_limit"] = "error"
+    return Folder(
+        id="batch",
+        inbox=output,
+        done=output,
+        error=output,
+        archive=output,
+        model=model,
+        output=settings.output.model_copy(update=changes),
+        limits=settings.limits,
+        retry=settings.retry,
+    )
+
+
+def _crew(config: Config | None, engine: str | None) -> CrewSettings:
+    """The workers of the configuration, or one inference worker within the usual memory limit."""
+    if config is not None:
+        settings = config.model_copy(update={"engine": _engine(config.engine, engine)})
+        return CrewSettings.of(settings)
+    fields = Config.model_fields
+    disk = Path(os.environ.get("TMPDIR", "/var/tmp"))  # noqa: S108 - on a disk, and the files there have no names
+    return CrewSettings(
+        engine=_engine(Engine(), engine),
+        memory_limit=int(fields["memory_limit"].default),
+        workers=int(fields["workers"].default),
+        scratch=disk if os.access(disk, os.W_OK) else Path(tempfile.gettempdir()),
+    )
+
+
+def _engine(engine: Engine, name: str | None) -> Engine:
+    return engine if name is None else engine.model_copy(update={"name": name})
+
+
+# -- what is said ------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _listener(total: int, *, quiet: bool) -> Any:
+    """A bar on a terminal, lines elsewhere, nothing when the answer is to be JSON."""
+    console = Console()
+    if quiet:
+        yield _Silent()
+    elif not console.is_terminal:
+        yield _Lines()
+    else:
+        columns = (
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            yield _Bar(progress, total)
+
+
+class _Silent:
+    """Says nothing."""
+
+    def chosen(self, choice: Choice) -> None:
+        """Nothing."""
+
+    def ended(self, result: Result) -> None:
+        """Nothing."""
+
+    def advanced(self, done: float, running: Sequence[BatchRun]) -> None:
+        """Nothing."""
+
+
+class _Lines(_Silent):
+    """A line a picture: delivered ones on standard output, failures on standard error."""
+
+    def chosen(self, choice: Choice) -> None:
+        """Which engine, and why."""
+        click.echo(f"{choice.model}: {choice.reason}")
+
+    def ended(self, result: Result) -> None:
+        """What became of a picture."""
+        for line in _lines(result):
+            click.echo(line, err=result.fate is Fate.FAILED)
+
+
+class _Bar(_Silent):
+    """A progress bar with the lines above it."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._ended = 0
+        self._task = progress.add_task("loading the model", total=total, count=f"0/{total}")
+
+    def chosen(self, choice: Choice) -> None:
+        """Which engine, and why."""
+        self._progress.console.print(f"{choice.model}: {choice.reason}", markup=False, highlight=False)
+
+    def ended(self, result: Result) -> None:
+        """What became of a picture."""
+        self._ended += 1
+        style = "red" if result.fate is Fate.FAILED else None
+        for line in _lines(result):
+            self._progress.console.print(line, markup=False, highlight=False, style=style)
+
+    def advanced(self, done: float, running: Sequence[BatchRun]) -> None:
+        """The bar itself."""
+        current = running[0] if running else None
+        what = f"{current.stage} {escape(display(current.source.name))}" if current else ""
+        self._progress.update(self._task, completed=done, count=f"{self._ended}/{self._total}", description=what)
+
+
+def _lines(result: Result) -> list[str]:
+    source = display(str(result.source.path))
+    if result.error is not None:
+        return [f"failed: {source}: {result.error.code}: {result.error.message}", f"  what to do: {result.error.hint}"]
+    target = display(str(result.path))
+    if result.fate is Fate.SKIPPED:
+        return [f"already there: {source} -> {target}"]
+    return [f"{source} -> {target} ({result.seconds:.1f} s)"]
+
+
+def _summarise(report: Report, selection: Selection) -> None:
+    counts = [f"{report.count(fate)} {fate.value}" for fate in Fate if report.count(fate) or fate is Fate.DELIVERED]
+    if report.left:
+        counts.append(f"{len(report.left)} left")
+    click.echo(", ".join(counts))
+    if selection.no_pictures:
+        click.echo(f"{len(selection.no_pictures)} other files in these folders are no pictures")
+    for path, why in selection.unreadable:
+        click.echo(f"failed: the folder {display(str(path))} cannot be read: {why}", err=True)
+    if report.stopped is not None:
+        click.echo(f"stopped: {report.stopped.code}: {report.stopped.message}", err=True)
+        click.echo(f"  what to do: {report.stopped.hint}", err=True)
+    if report.left:
+        click.echo("run it again with --skip-existing to go on", err=True)
+
+
+def _plain(report: Report, order: Order, selection: Selection) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    pictures = [_picture(result) for result in report.results]
+    pictures += [{"source": str(source.path), "outcome": "left"} for source in report.left]
+    stopped = report.stopped
+    return {
+        "batch": report.batch,
+        "model": order.spec.name,
+        "engine": report.choice.engine if report.choice else None,
+        "engine_reason": report.choice.reason if report.choice else None,
+        "output": str(order.folder.done),
+        "counts": {**{fate.value: report.count(fate) for fate in Fate}, "left": len(report.left)},
+        "interrupted": report.interrupted,
+        "stopped": {"code": stopped.code, "message": stopped.message, "hint": stopped.hint} if stopped else None,
+        "pictures": pictures,
+        "no_pictures": [str(path) for path in selection.no_pictures],
+        "unreadable": [{"folder": str(path), "message": why} for path, why in selection.unreadable],
+    }
+
+
+def _picture(result: Result) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "source": str(result.source.path),
+        "outcome": result.fate.value,
+        "result": None if result.path is None else str(result.path),
+        "seconds": round(result.seconds, 3),
+    }
+    if result.error is not None:
+        plain |= {"code": result.error.code, "message": result.error.message, "hint": result.error.hint}
+    if result.fate is Fate.DELIVERED:
+        plain |= {key: result.facts[f"srwatchd.result.{key}"] for key in ("format", "width", "height")}
+        plain["engine"] = result.facts["srwatchd.engine.name"]
+    return plain

@@ -1,0 +1,127 @@
+"""The worker processes of one command: who they are, what they may take, and the stages they carry out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from srwatchd.config import data_path
+from srwatchd.errors import ModelError, TransientError
+from srwatchd.pipeline.memory import plan_memory
+from srwatchd.pipeline.scratch import Scratch
+from srwatchd.pipeline.stages import Choice, Stages
+from srwatchd.worker.launch import SpawnSettings
+from srwatchd.worker.pool import Pool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from srwatchd.config import Config, Engine
+    from srwatchd.config.models import ModelSpec
+
+__all__ = ["Crew", "CrewSettings"]
+
+_CHOOSE_SECONDS: Final = 120.0
+_CHOOSE_ATTEMPTS: Final = 3
+_CLOSE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrewSettings:
+    """What decides about the workers. ``memory_limit`` in bytes is shared between them and the supervisor.
+
+    ``scratch`` is a folder on a disk for the rasters, ``models_dir`` where imported models are (None: there are none).
+    """
+
+    engine: Engine
+    memory_limit: int
+    workers: int
+    scratch: Path
+    models_dir: Path | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The settings that the daemon of this configuration has."""
+        return cls(
+            engine=config.engine,
+            memory_limit=config.memory_limit,
+            workers=config.workers,
+            scratch=config.state_dir / "scratch",
+            models_dir=config.models_dir,
+        )
+
+
+class Crew:
+    """Codec and inference workers, for the time of an ``async with`` block; they start when first needed."""
+
+    def __init__(self, settings: CrewSettings) -> None:
+        plan = plan_memory(settings.memory_limit, settings.workers)
+        threads = settings.engine.threads or max(1, (os.cpu_count() or 1) // settings.workers)
+        self.slots = plan.codec_workers + plan.inference_workers
+        """How many pictures at once keep every worker busy."""
+        self._settings = settings
+        self._decode_memory = plan.codec
+        self._machine = {
+            "models_dir": str(settings.models_dir or data_path("models")),
+            "device": settings.engine.device,
+            "precision": settings.engine.precision,
+            "threads": threads,
+            "memory": plan.inference_limit,
+        }
+        self.codec = Pool(
+            SpawnSettings(
+                role="codec",
+                tasks="srwatchd.pipeline.codec_tasks:TASKS",
+                data_limit=plan.codec_limit,
+                threads=1,
+            ),
+            count=plan.codec_workers,
+        )
+        self.inference = Pool(
+            SpawnSettings(
+                role="infer",
+                tasks="srwatchd.pipeline.inference_tasks:TASKS",
+                data_limit=plan.inference_limit,
+                threads=threads,
+            ),
+            count=plan.inference_workers,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(self.codec.close(_CLOSE_SECONDS), self.inference.close(_CLOSE_SECONDS))
+
+    async def choose(self, spec: ModelSpec) -> Choice:
+        """Have a worker load, test and time ``spec`` on every engine allowed; the engine that will be used.
+
+        Raises ModelError, and HostError ``workers_unavailable``. A worker that dies meanwhile is tried again.
+        """
+        params: dict[str, Any] = {**self._machine, "model": spec.name, "engine": self._settings.engine.name}
+        for attempt in range(1, _CHOOSE_ATTEMPTS + 1):
+            try:
+                async with self.inference.worker() as worker:
+                    answer = await worker.call("choose", params, deadline=_CHOOSE_SECONDS)
+            except TransientError as error:
+                if attempt == _CHOOSE_ATTEMPTS:
+                    raise ModelError("model_unusable", f"{spec.name}: {error.message}", hint=error.hint) from error
+            else:
+                return Choice(**{**answer, "others": tuple(answer["others"])})
+        raise AssertionError
+
+    def stages(self, choice: Choice) -> Stages:
+        """What the workers do with pictures, with the one model that ``choice`` is about."""
+        return Stages(
+            codec=self.codec,
+            inference=self.inference,
+            scratch=Scratch(self._settings.scratch),
+            choices={choice.model: choice},
+            machine=self._machine,
+            decode_memory=self._decode_memory,
+        )
