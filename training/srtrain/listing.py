@@ -13,14 +13,14 @@ from pathlib import Path
 
 COLLECTIONS = {
     "cid22": "CID22, Cloudinary Image Dataset 2022 (J. Sneyers and others, Cloudinary)",
-    "gb82": "GB82 image set (Gianni Rosato), CC0",
+    "gb82": "GB82 image set, CC0",
     "aosc": "AOSC OS wallpapers, and the photographer in the file name",
     "budgie-backgrounds_4.2-1": "Budgie backgrounds, Buddies of Budgie and contributors",
     "fedora": "Fedora supplemental wallpapers and their photographers",
     "gnome-backgrounds_3.38.0-1": "GNOME backgrounds and their photographers",
     "lomiri-wallpapers-16.04": "Lomiri wallpapers, and the photographer in the file name",
     "lomiri-wallpapers-20.04": "Lomiri wallpapers, and the photographer in the file name",
-    "nthnca": "nthnca, wallpapers",
+    "nthnca": "nthnca wallpapers",
     "opensuse": "openSUSE wallpapers and their photographers",
     "umate": "Ubuntu MATE wallpapers, and the photographer in the file name",
 }
