@@ -15,7 +15,8 @@ from srwatchd.schedule import RoundRobin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from srwatchd.daemon.folder import ServedFolder, Work
+    from srwatchd.daemon.folder import ServedFolder
+    from srwatchd.daemon.workqueue import Work
     from srwatchd.job import Record
 
 __all__ = ["Dispatcher"]

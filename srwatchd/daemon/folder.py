@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +13,12 @@ import structlog
 
 from srwatchd.audit import Entry
 from srwatchd.daemon.holds import Hold
-from srwatchd.daemon.jobrun import INTERRUPTIONS, Outcome, Verdict
+from srwatchd.daemon.jobrun import INTERRUPTIONS, UNDECODABLE, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
 from srwatchd.daemon.premises import Premises
+from srwatchd.daemon.workqueue import Work, WorkQueue
 from srwatchd.errors import HostError, InstanceError
-from srwatchd.intake.settle import Doomed, Ready, Settler, WaitReason
+from srwatchd.intake.settle import Settler, WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from srwatchd.daemon.jobrun import JobRun
     from srwatchd.daemon.places import Places
     from srwatchd.intake.hints import Hint
-    from srwatchd.job import Record, Snapshot
+    from srwatchd.job import Snapshot
     from srwatchd.pipeline.custody import Custody
 
-__all__ = ["ServedFolder", "Services", "Work"]
+__all__ = ["ServedFolder", "Services"]
 
 _log = structlog.get_logger("srwatchd.folder")
 _ROUND_SECONDS: Final = 5.0
@@ -54,8 +54,8 @@ _TRANSITORY: Final = frozenset(
     | {WaitReason.QUEUED, WaitReason.IN_WORK}
 )
 """What ends by itself within the grace; the rest waits for a writer or a person."""
+_STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
 _OLD_SECONDS: Final = 600.0
-_FULL_RETRY_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,10 @@ class Services:
     wake: Callable[[], None]
     finished: set[str]
     known: FolderIds
+    """Folders that this state has served before; only a new one is made and marked."""
     places: Places
     unfinished: set[str]
     """Jobs that the ledger has begun and not ended; what is found on the disk is taken out."""
-    """Whether this state has served the folder of that id before; only a new one is made and marked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a run begins with: a candidate in the inbox, or a record of a claimed source."""
-
-    candidate: Ready | Doomed | None = None
-    record: Record | None = None
 
 
 class ServedFolder:
@@ -96,10 +88,8 @@ class ServedFolder:
         self._services = services
         self._settle = settle
         self._settler: Settler | None = None
-        self._ready: deque[Ready | Doomed] = deque()
-        self._retries: list[tuple[float, Record]] = []
-        self._interrupted: deque[Record] = deque()
-        self._running: dict[str, JobRun] = {}
+        self._queue = WorkQueue()
+        self._running: set[JobRun] = set()
         self._trouble: HostError | None = None
         self._lost = False
         self._hints: deque[Hint] = deque(maxlen=65536)
@@ -162,7 +152,7 @@ class ServedFolder:
         """Open what is not open, see that everything is as it should be, and go on with what was left."""
         if self._lost and self.premises is not None:  # only now, as no run uses its descriptors any more
             premises, self.premises, self._settler = self.premises, None, None
-            self._ready.clear()
+            self._queue.clear_candidates()
             await self.lane.run(premises.close)
         self._lost = False
         if self.premises is None:
@@ -173,7 +163,8 @@ class ServedFolder:
             self._services.known.put(self.config.id)
             self._settler = Settler(self.premises.timing, self.config)
         await self.lane.run(self.premises.check)
-        await self.lane.run(self._enough_room)
+        if self.hold is not None:
+            await self.lane.run(self.hold.check)
         await self._recover(self.premises)
         if self.hold is not None:
             await self._resume(self.hold)
@@ -181,9 +172,9 @@ class ServedFolder:
 
     async def _recover(self, premises: Premises) -> None:
         """Go on with claims that nobody works on: left by a crash, or by a hold."""
-        self._retries.clear()
-        self._interrupted.clear()
-        working = {run.record.job for run in self._running.values() if run.record is not None}
+        self._queue.clear_claimed()
+        working = {run.record.job for run in self._running if run.record is not None}
+        live = set(working)
         for orphan in await self.lane.run(premises.orphans, working):
             self._services.unfinished.discard(orphan.record.job)
             record = await self.lane.run(premises.custody.recover, orphan.record, present=orphan.source_present)
@@ -192,10 +183,12 @@ class ServedFolder:
             if orphan.interruptions >= INTERRUPTIONS:
                 await self.lane.run(premises.give_up, record, orphan.interruptions)
             elif orphan.interruptions:
-                self._interrupted.append(record)
+                live.add(record.job)
+                self._queue.add_interrupted(record)
             else:
-                self._retries.append((0.0, record))
-        await self.lane.run(premises.custody.sweep, working | {record.job for _, record in self._retries})
+                live.add(record.job)
+                self._queue.add_retry(record, self._loop.time())
+        await self.lane.run(premises.custody.sweep, live)
 
     def _hinted(self, hint: Hint) -> None:
         """Called in the observer's thread."""
@@ -236,10 +229,10 @@ class ServedFolder:
     def _refill(self) -> None:
         """Reserve the next candidates in the folder's order, a few at a time so that the order stays fresh."""
         settler = self._open_settler()
-        if len(self._ready) < _BATCH:
+        if self._queue.candidates < _BATCH:
             for verdict in settler.ready(self._loop.time(), limit=_BATCH):
                 settler.reserve(verdict.snapshot.name)
-                self._ready.append(verdict)
+                self._queue.add_candidate(verdict)
 
     def _seconds_to_next(self) -> float:
         now = self._loop.time()
@@ -256,55 +249,51 @@ class ServedFolder:
         """Whether a run can start now."""
         if self.hold is not None or self._trouble is not None or self.paused or not self._in_active_hours():
             return False
-        if not self._ready and self._settler is not None:
+        if not self._queue.candidates and self._settler is not None:
             self._refill()
-        return bool(self._ready) or any(due <= self._loop.time() for due, _ in self._retries)
+        return self._queue.ready(self._loop.time())
 
     def next_work(self) -> Work:
         """What the next run begins with; only after :meth:`has_work` said True."""
-        now = self._loop.time()
-        for place, (due, record) in enumerate(self._retries):
-            if due <= now:
-                del self._retries[place]
-                return Work(record=record)
-        return Work(candidate=self._ready.popleft())
+        return self._queue.take(self._loop.time())
 
     def next_interrupted(self) -> Work | None:
         """A job that the supervisor's own death interrupted, to be run alone."""
-        if self.hold is not None or self.paused or not self._interrupted or not self._in_active_hours():
+        if self.hold is not None or self._trouble is not None or self.paused or not self._in_active_hours():
             return None
-        return Work(record=self._interrupted.popleft())
+        return self._queue.take_interrupted()
 
     def started(self, run: JobRun) -> None:
         """A run of this folder has begun."""
-        self._running[run.name] = run
+        self._running.add(run)
 
     def settled(self, run: JobRun, outcome: Outcome | None, *, wait: float = 0.0) -> None:
-        """Take in how a run ended; None when it was cancelled."""
-        self._running.pop(run.name, None)
-        now, name = self._loop.time(), run.name
-        if outcome is None or self._settler is None:
+        """Take in how a run ended; None when it was cancelled. ``wait`` seconds until a retry."""
+        self._running.discard(run)
+        if outcome is None:
             return
         self.counts[outcome.verdict] += 1
-        error = outcome.error
         if outcome.verdict is Verdict.RETRY and outcome.record is not None:
-            self._settler.claimed(name, now)
-            self._retries.append((now + wait, outcome.record))
+            self._queue.add_retry(outcome.record, self._loop.time() + wait)
             self._loop.call_later(wait, self._services.wake)
-        elif outcome.verdict in (Verdict.DECLINED, Verdict.RELEASED):
-            if error is not None and error.code in ("incomplete", "not_a_picture", "empty"):
-                self._settler.undecodable(name, now)
-            else:
-                self._settler.put_back(name, now)
-        elif outcome.verdict is Verdict.HELD and isinstance(error, HostError):
-            if error.code in _FILE_HOLDS:
-                self._settler.hold(name, now, reason=_FILE_HOLDS[error.code], detail=error.message)
-            else:
-                self._settler.put_back(name, now)
-                self._trouble = error
-        else:
-            self._settler.claimed(name, now)
+        held = outcome.error if outcome.verdict is Verdict.HELD else None
+        if isinstance(held, HostError) and held.code not in _FILE_HOLDS:
+            self._trouble = held
+        if run.fresh and self._settler is not None:
+            self._tell(self._settler, run, outcome)
         self._woken.set()
+
+    def _tell(self, settler: Settler, run: JobRun, outcome: Outcome) -> None:
+        """Let intake know what became of its candidate."""
+        now, name, error = self._loop.time(), run.name, outcome.error
+        if outcome.verdict not in _STILL_IN_INBOX or (outcome.verdict is Verdict.HELD and run.record is not None):
+            settler.claimed(name, now)
+        elif error is not None and error.code in UNDECODABLE:
+            settler.undecodable(name, now)
+        elif error is not None and error.code in _FILE_HOLDS:
+            settler.hold(name, now, reason=_FILE_HOLDS[error.code], detail=error.message)
+        else:
+            settler.put_back(name, now)
 
     def open_candidate(self, snapshot: Snapshot) -> int:
         """A descriptor of a candidate that still is what it was; called in the lane."""
@@ -319,8 +308,7 @@ class ServedFolder:
     async def _hold(self, error: HostError) -> None:
         """Stop starting work here until the cause is gone."""
         before = self.hold
-        free = _free(error.path) if error.code == "disk_full" else 0
-        self.hold = Hold.from_error(error, now=self._loop.time(), at=self._services.clock(), before=before, free=free)
+        self.hold = Hold.from_error(error, now=self._loop.time(), at=self._services.clock(), before=before)
         if before is None or before.code != error.code:
             _log.error("held", folder=self.config.id, code=error.code, reason=error.message, hint=error.hint)
             fields = {"srwatchd.folder": self.config.id, "error.code": error.code, "error.message": error.message}
@@ -334,20 +322,12 @@ class ServedFolder:
         self.hold = None
         _log.info("resumed", folder=self.config.id, after=hold.code)
 
-    def _enough_room(self) -> None:
-        """A full disk is tried again when something was freed, or now and then in case others hold the space."""
-        hold = self.hold
-        if hold is None or hold.code != "disk_full" or _free(hold.path) > hold.free:
-            return
-        if hold.tries % max(1, int(_FULL_RETRY_SECONDS / 30)):
-            raise HostError(hold.code, hold.message, hint=hold.hint, path=hold.path)
-
     # -- report --------------------------------------------------------------------------------------------------
 
     @property
     def settled_everything(self) -> bool:
         """Whether nothing is ready, in work, waiting for a retry or still settling."""
-        busy = self._ready or self._retries or self._interrupted or self._running
+        busy = bool(self._queue) or bool(self._running)
         if busy or self._settler is None:
             return not busy
         return not any(each.reason in _TRANSITORY for each in self._settler.waiting().values())
@@ -377,7 +357,7 @@ class ServedFolder:
             "paused": self.paused,
             "hold": self.hold.to_dict() if self.hold else None,
             "waiting": waiting,
-            "retrying": len(self._retries) + len(self._interrupted),
+            "retrying": self._queue.claimed,
             "in_work": len(self._running),
             "delivered": self.counts[Verdict.DELIVERED],
             "quarantined": self.counts[Verdict.QUARANTINED],
@@ -398,13 +378,3 @@ class ServedFolder:
         if self._settler is None:
             raise HostError("folder_missing", f"the folder {self.config.id!r} is not open", path=str(self.config.inbox))
         return self._settler
-
-
-def _free(path: str) -> int:
-    """Bytes free on the file system of ``path`` or of the nearest folder above it that exists."""
-    while path:
-        with contextlib.suppress(OSError):
-            space = os.statvfs(path)
-            return space.f_bavail * space.f_frsize
-        path = path.rpartition("/")[0]
-    return 0

@@ -13,6 +13,7 @@ import structlog
 from srwatchd import __version__
 from srwatchd.audit import Entry
 from srwatchd.audit.origin import timestamp
+from srwatchd.config import Retention
 from srwatchd.config.models import find_models, missing_models, verify_file
 from srwatchd.daemon.dispatcher import Dispatcher
 from srwatchd.daemon.folder import ServedFolder, Services
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from srwatchd.audit import Ledger
     from srwatchd.config import Config
     from srwatchd.config.models import ModelSpec
-    from srwatchd.daemon.folder import Work
     from srwatchd.daemon.state import StateDirectory
+    from srwatchd.daemon.workqueue import Work
 
 __all__ = ["Generation"]
 
@@ -78,7 +79,12 @@ class Generation:
             "memory": plan.inference_limit,
         }
         self._codec = Pool(
-            SpawnSettings(role="codec", tasks="srwatchd.pipeline.codec_tasks:TASKS", data_limit=plan.codec_limit, threads=1),
+            SpawnSettings(
+                role="codec",
+                tasks="srwatchd.pipeline.codec_tasks:TASKS",
+                data_limit=plan.codec_limit,
+                threads=1,
+            ),
             count=plan.codec_workers,
         )
         self._inference = Pool(
@@ -105,6 +111,9 @@ class Generation:
         Raises ConfigurationError, ModelError and InstanceError; folders that cannot be opened now are held.
         """
         prepare_leases()
+        for each in self.config.folders:
+            if each.retention != Retention():
+                _log.warning("retention is configured, and this version removes nothing", folder=each.id)
         specs = self._models()
         await asyncio.gather(self._codec.start(), self._inference.start())
         self._choices = await self._choose(specs)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from srwatchd.pipeline.result import ResultPlan
     from srwatchd.pipeline.stages import Choice, Picture, Stages
 
-__all__ = ["INTERRUPTIONS", "KILLED", "JobRun", "Outcome", "Verdict"]
+__all__ = ["INTERRUPTIONS", "KILLED", "UNDECODABLE", "JobRun", "Outcome", "Verdict"]
 
 KILLED: Final = "worker_killed"
 INTERRUPTIONS: Final = 10
 """How often a picture may see the service or a worker killed before it is taken for the cause."""
 
-_UNDECODABLE: Final = frozenset({"incomplete", "not_a_picture", "empty"})
+UNDECODABLE: Final = frozenset({"incomplete", "not_a_picture", "empty"})
 """What a picture that is still being written looks like: it stays in the inbox until its grace is over."""
 
 
@@ -99,6 +99,11 @@ class JobRun:
         self._engine = ""
 
     @property
+    def fresh(self) -> bool:
+        """Whether it began with a candidate that intake has reserved."""
+        return self._candidate is not None
+
+    @property
     def name(self) -> str:
         """The source's path relative to its inbox."""
         if self.record is not None:
@@ -159,7 +164,7 @@ class JobRun:
             try:
                 await self._probe(candidate)
             except PermanentError as error:
-                if error.code in _UNDECODABLE and not self.folder.grace_over(candidate.snapshot.name):
+                if error.code in UNDECODABLE and not self.folder.grace_over(candidate.snapshot.name):
                     return Outcome(Verdict.DECLINED, error=error)
                 failure = error
             except TransientError as error:

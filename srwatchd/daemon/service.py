@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from srwatchd import __version__
-from srwatchd.audit import Entry
+from srwatchd.audit import Entry, checkpoint
 from srwatchd.config import load
 from srwatchd.control.socket import ControlServer
 from srwatchd.daemon import log
@@ -36,6 +36,7 @@ _log = structlog.get_logger("srwatchd.daemon")
 _STOP_SECONDS: Final = 18.0
 _STATUS_SECONDS: Final = 2.0
 _LEDGER_SECONDS: Final = 5.0
+_WITNESS_SECONDS: Final = 6 * 3600.0
 
 
 class _Wish(enum.Enum):
@@ -75,14 +76,16 @@ class Daemon:
             requests = Requests(self, ledger)
             control = ControlServer(state.socket, requests.answer)
             await control.start()
-            beating = asyncio.create_task(self._beat())
+            tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._witness())]
             try:
                 status = await self._main_loop(state, ledger)
             finally:
                 self._notifier.stopping("stopping")
-                beating.cancel()
+                for task in tasks:
+                    task.cancel()
                 await control.close()
                 _record(ledger, Entry("daemon.stopped"))
+                await self._checkpoint()
         return status
 
     @property
@@ -204,6 +207,18 @@ class Daemon:
         if (config.state_dir, config.audit.path) != (self._config.state_dir, self._config.audit.path):
             raise FatalError("configuration", "state_dir and audit.path only change with a restart")
         return config
+
+    async def _witness(self) -> None:
+        """Put checkpoints of the ledger into the log, which the journal keeps elsewhere."""
+        while True:
+            await self._checkpoint()
+            await asyncio.sleep(_WITNESS_SECONDS)
+
+    async def _checkpoint(self) -> None:
+        with contextlib.suppress(OSError):
+            made = await asyncio.to_thread(checkpoint, self._config.audit.path)
+            if made is not None:
+                _log.info("checkpoint", **made.to_dict())
 
     async def _beat(self) -> None:
         """Tell the service manager what is going on, and that it goes on."""
