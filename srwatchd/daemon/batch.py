@@ -155,6 +155,8 @@ class _Batch:
 
     async def _work(self) -> None:
         order = self._order
+        if not order.sources:
+            return
         lane = Lane("batch")
         try:
             async with Crew(order.crew) as crew:

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
     from srwatchd.intake.folder import SelectedNames
 
-__all__ = ["Selection", "Source", "select"]
+__all__ = ["OutputIsSourceError", "Selection", "Source", "select"]
 
 _PICTURES: Final = frozenset(extension for known in FORMATS.values() for extension in known.extensions)
+
+
+class OutputIsSourceError(FatalError):
+    """Results would lie among the sources, and be taken for sources next time: wrong usage."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ def select(paths: Sequence[Path], *, recursive: bool, output: Path, names: Selec
     A file that is named is always one. Of a folder those files are taken whose name or content is a picture's, with
     ``recursive`` also of its sub folders, whose structure the results mirror; junk (half-written files, what file
     managers leave) and ``output`` inside of it are passed over, links to folders are not followed. Raises
-    FatalError ``configuration`` when ``output`` is one of the folders, where results would be sources next time.
+    OutputIsSourceError when ``output`` is one of the folders.
     """
     found: dict[str, Source] = {}
     others: list[Path] = []
@@ -62,7 +68,7 @@ def select(paths: Sequence[Path], *, recursive: bool, output: Path, names: Selec
             found.setdefault(os.path.realpath(path), Source(path, path.name))
             continue
         if target is not None and _identity(path) == target:
-            raise FatalError(
+            raise OutputIsSourceError(
                 "configuration",
                 f"the output folder is the source folder {str(path)!r}: results would be taken for sources next time",
                 hint="Choose another --output, for example a folder inside it.",
