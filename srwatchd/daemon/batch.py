@@ -167,7 +167,7 @@ class _Batch:
                     spec=order.spec,
                     folder=order.folder,
                     destination=self._destination,
-                    stages=crew.stages(choice),
+                    stages=crew.stages({choice.model: choice}),
                     lane=lane,
                     clock=lambda: timestamp(time.time_ns()),
                     skip_existing=order.skip_existing,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Crew", "CrewSettings"]
 
 _CHOOSE_SECONDS: Final = 120.0
-_CHOOSE_ATTEMPTS: Final = 3
+_CHOOSE_ATTEMPTS: Final = 10
 _CLOSE_SECONDS: Final = 2.0
 
 
@@ -55,7 +55,7 @@ class CrewSettings:
 
 
 class Crew:
-    """Codec and inference workers, for the time of an ``async with`` block; they start when first needed."""
+    """Codec and inference workers, until :meth:`close` or for the time of an ``async with`` block; they start when first needed."""
 
     def __init__(self, settings: CrewSettings) -> None:
         plan = plan_memory(settings.memory_limit, settings.workers)
@@ -90,13 +90,21 @@ class Crew:
             count=plan.inference_workers,
         )
 
+    async def start(self) -> None:
+        """Have every worker ready now."""
+        await asyncio.gather(self.codec.start(), self.inference.start())
+
+    async def close(self) -> None:
+        """End every worker."""
+        await asyncio.gather(self.codec.close(_CLOSE_SECONDS), self.inference.close(_CLOSE_SECONDS))
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(self.codec.close(_CLOSE_SECONDS), self.inference.close(_CLOSE_SECONDS))
+        await self.close()
 
     async def choose(self, spec: ModelSpec) -> Choice:
         """Have a worker load, test and time ``spec`` on every engine allowed; the engine that will be used.
@@ -115,13 +123,13 @@ class Crew:
                 return Choice(**{**answer, "others": tuple(answer["others"])})
         raise AssertionError
 
-    def stages(self, choice: Choice) -> Stages:
-        """What the workers do with pictures, with the one model that ``choice`` is about."""
+    def stages(self, choices: dict[str, Choice]) -> Stages:
+        """What the workers do with pictures, with the models that ``choices`` (by name) are about."""
         return Stages(
             codec=self.codec,
             inference=self.inference,
             scratch=Scratch(self._settings.scratch),
-            choices={choice.model: choice},
+            choices=choices,
             machine=self._machine,
             decode_memory=self._decode_memory,
         )

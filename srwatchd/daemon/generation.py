@@ -20,13 +20,9 @@ from srwatchd.daemon.folder import ServedFolder, Services
 from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
 from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.places import Places
-from srwatchd.errors import HostError, ModelError, TransientError
+from srwatchd.errors import HostError, ModelError
 from srwatchd.intake.look import prepare_leases
-from srwatchd.pipeline.memory import plan_memory
-from srwatchd.pipeline.scratch import Scratch
-from srwatchd.pipeline.stages import Choice, Stages
-from srwatchd.worker.launch import SpawnSettings
-from srwatchd.worker.pool import Pool
+from srwatchd.pipeline.stages import Choice
 
 if TYPE_CHECKING:
     from srwatchd.audit import Ledger
@@ -38,11 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Generation"]
 
 _log = structlog.get_logger("srwatchd.daemon")
-_CHOOSE_SECONDS: Final = 120.0
-_CHOOSE_ATTEMPTS: Final = 10
 _ONCE_SETTLE: Final = 2.0
 _ONCE_POLL: Final = 0.2
-_POOL_CLOSE_SECONDS: Final = 2.0
+_TASKS_SECONDS: Final = 2.0
 _STALLED_SECONDS: Final = 60.0
 
 
@@ -68,34 +62,7 @@ class Generation:
         self._once = once
         self._paused = FolderIds(state, PAUSED)
         self._known = FolderIds(state, KNOWN)
-        plan = plan_memory(config.memory_limit, config.workers)
-        threads = config.engine.threads or max(1, (os.cpu_count() or 1) // config.workers)
-        self._plan = plan
-        self._machine = {
-            "models_dir": str(config.models_dir),
-            "device": config.engine.device,
-            "precision": config.engine.precision,
-            "threads": threads,
-            "memory": plan.inference_limit,
-        }
-        self._codec = Pool(
-            SpawnSettings(
-                role="codec",
-                tasks="srwatchd.pipeline.codec_tasks:TASKS",
-                data_limit=plan.codec_limit,
-                threads=1,
-            ),
-            count=plan.codec_workers,
-        )
-        self._inference = Pool(
-            SpawnSettings(
-                role="infer",
-                tasks="srwatchd.pipeline.inference_tasks:TASKS",
-                data_limit=plan.inference_limit,
-                threads=threads,
-            ),
-            count=plan.inference_workers,
-        )
+        self._crew = Crew(CrewSettings.of(config))
         self._dispatcher: Dispatcher | None = None
         self._choices: dict[str, Choice] = {}
         self._ticked = time.monotonic()
@@ -115,16 +82,9 @@ class Generation:
             if each.retention != Retention():
                 _log.warning("retention is configured, and this version removes nothing", folder=each.id)
         specs = self._models()
-        await asyncio.gather(self._codec.start(), self._inference.start())
+        await self._crew.start()
         self._choices = await self._choose(specs)
-        stages = Stages(
-            codec=self._codec,
-            inference=self._inference,
-            scratch=Scratch(self.config.state_dir / "scratch"),
-            choices=self._choices,
-            machine=self._machine,
-            decode_memory=self._plan.codec,
-        )
+        stages = self._crew.stages(self._choices)
         wake = asyncio.Event()
         services = Services(
             state_id=self._state.identity,
@@ -142,8 +102,7 @@ class Generation:
         def begin(folder: ServedFolder, work: Work) -> JobRun:
             return JobRun(folder, stages, folder.spec, candidate=work.candidate, record=work.record)
 
-        slots = self._plan.codec_workers + self._plan.inference_workers
-        self._dispatcher = Dispatcher(served, slots=slots, start=begin, wake=wake)
+        self._dispatcher = Dispatcher(served, slots=self._crew.slots, start=begin, wake=wake)
         for folder in served:
             folder.paused = folder.config.id in self._paused
         await asyncio.gather(*(folder.open() for folder in served))
@@ -160,10 +119,10 @@ class Generation:
         for task in self.tasks:
             task.cancel()
         if self.tasks:
-            await asyncio.wait(self.tasks, timeout=_POOL_CLOSE_SECONDS)
+            await asyncio.wait(self.tasks, timeout=_TASKS_SECONDS)
         if self._dispatcher is not None:
             await self._dispatcher.drain(seconds)
-        await asyncio.gather(self._codec.close(_POOL_CLOSE_SECONDS), self._inference.close(_POOL_CLOSE_SECONDS))
+        await self._crew.close()
         await asyncio.gather(*(folder.close() for folder in self.folders.values()))
 
     def record(self, entry: Entry) -> None:
@@ -229,7 +188,7 @@ class Generation:
             },
             "workers": [
                 {"role": each.role, "pid": each.pid, "phase": each.phase, "op": each.op}
-                for pool in (self._codec, self._inference)
+                for pool in (self._crew.codec, self._crew.inference)
                 for each in pool.states()
             ],
         }
@@ -266,8 +225,7 @@ class Generation:
         """Load, test and time every model in an inference worker; the engines that will be used."""
         choices = {}
         for spec in specs.values():
-            answer = await self._chosen(spec)
-            choice = Choice(**{**answer, "others": tuple(answer["others"])})
+            choice = await self._crew.choose(spec)
             choices[spec.name] = choice
             _log.info("model", name=spec.name, engine=choice.engine, reason=choice.reason, tile=choice.tile)
             fields = {
@@ -279,19 +237,6 @@ class Generation:
             }
             self.record(Entry("model.selected", fields=fields))
         return choices
-
-    async def _chosen(self, spec: ModelSpec) -> dict[str, Any]:
-        """Ask an inference worker; one that is killed meanwhile says nothing about the model."""
-        params = {**self._machine, "model": spec.name, "engine": self.config.engine.name}
-        for attempt in range(1, _CHOOSE_ATTEMPTS + 1):
-            try:
-                async with self._inference.worker() as worker:
-                    return await worker.call("choose", params, deadline=_CHOOSE_SECONDS)
-            except TransientError as error:
-                if attempt == _CHOOSE_ATTEMPTS:
-                    raise ModelError("model_unusable", f"{spec.name}: {error.message}") from error
-                _log.warning("model", name=spec.name, code=error.code, reason=error.message)
-        raise AssertionError
 
     async def _tick(self) -> None:
         while True:

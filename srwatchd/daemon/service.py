@@ -177,7 +177,7 @@ class Daemon:
         """Wait until a stop, an accepted reload, the end of a drain, or the death of a part of the generation."""
         while True:
             self._woken.clear()
-            if self._wish is _Wish.STOP or (self._wish is _Wish.RELOAD and self._reloaded()):
+            if self._wish is _Wish.STOP or (self._wish is _Wish.RELOAD and await self._reloaded()):
                 return
             waiting = asyncio.create_task(self._woken.wait())
             done, _ = await asyncio.wait({waiting, *generation.tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -187,11 +187,11 @@ class Daemon:
             if done - {waiting}:
                 return
 
-    def _reloaded(self) -> bool:
+    async def _reloaded(self) -> bool:
         """Load the file again. A bad one is refused whole and the old one stays."""
         self._notifier.reloading()
         try:
-            config = self._loaded_again()
+            config = await asyncio.to_thread(self._loaded_again)
         except (ConfigurationError, FatalError) as error:
             self._wish = _Wish.NOTHING
             _log.error("configuration refused, the old one stays", reason=error.message)
