@@ -55,7 +55,7 @@ class CrewSettings:
 
 
 class Crew:
-    """Codec and inference workers, until :meth:`close` or for the time of an ``async with`` block; they start when first needed."""
+    """Codec and inference workers, until :meth:`close` or for an ``async with`` block; they start when first needed."""
 
     def __init__(self, settings: CrewSettings) -> None:
         plan = plan_memory(settings.memory_limit, settings.workers)

@@ -15,6 +15,7 @@ from srwatchd.audit import Entry
 from srwatchd.audit.origin import timestamp
 from srwatchd.config import Retention
 from srwatchd.config.models import find_models, missing_models, verify_file
+from srwatchd.daemon.crew import Crew, CrewSettings
 from srwatchd.daemon.dispatcher import Dispatcher
 from srwatchd.daemon.folder import ServedFolder, Services
 from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
@@ -22,7 +23,6 @@ from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.places import Places
 from srwatchd.errors import HostError, ModelError
 from srwatchd.intake.look import prepare_leases
-from srwatchd.pipeline.stages import Choice
 
 if TYPE_CHECKING:
     from srwatchd.audit import Ledger
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
     from srwatchd.daemon.state import StateDirectory
     from srwatchd.daemon.workqueue import Work
+    from srwatchd.pipeline.stages import Choice
 
 __all__ = ["Generation"]
 
