@@ -16,14 +16,14 @@ import struct
 import sys
 import zlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["draw", "main", "png"]
 
-Plane = NDArray[np.float32]
+Plane = NDArray[Any]
 Points = list[tuple[float, float]]
 
 WIDTH: Final = 480
@@ -68,7 +68,7 @@ class Canvas:
         self.rgb = np.zeros((rows, columns, 3), np.float32)
         self._random = np.random.Generator(np.random.PCG64(1440960))
 
-    def paint(self, mask: Plane | NDArray[np.bool_], colour: tuple[float, ...] | Plane) -> None:
+    def paint(self, mask: Plane, colour: tuple[float, ...] | Plane) -> None:
         """Lay ``colour`` over the picture where ``mask`` is; a mask between 0 and 1 is transparent."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if rows.size == 0:
@@ -266,7 +266,7 @@ def draw() -> NDArray[np.uint8]:
     for part in (sky, land, sea, boat, lighthouse, shore, board):
         part(canvas)
     means = canvas.rgb.reshape(HEIGHT, FINE, WIDTH, FINE, 3).mean(axis=(1, 3), dtype=np.float64)
-    return np.clip(np.rint(means * 255), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(means * 255), 0, 255), np.uint8)
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:
