@@ -76,6 +76,7 @@ HINTS: Final[dict[str, str]] = {
     "source_unreadable": "Give the daemon's user read permission, for example by a common group.",
     "source_unmovable": "Give the daemon's user write permission on the folder that holds it.",
     "ledger_unwritable": "Nothing is moved without a record. Free space or repair the ledger's folder.",
+    "not_answering": "The file system hangs: check the disk, or the server of the network mount.",
     "io_error": "The file system reported an error. Check the disk or the network mount.",
     "workers_unavailable": "Worker processes do not start. See the log; `srwatchd doctor` names the cause.",
     # fatal

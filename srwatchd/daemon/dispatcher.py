@@ -23,12 +23,14 @@ __all__ = ["Dispatcher"]
 
 _log = structlog.get_logger("srwatchd.jobs")
 _IDLE_SECONDS: Final = 5.0
+_GIVE_BACK_SECONDS: Final = 3.0
 
 
 class Dispatcher:
     """Keeps ``slots`` runs going, taking turns between the folders by weight.
 
-    A job that the supervisor's own death interrupted runs after everything else that is ready, and alone.
+    A run whose folder hangs takes no slot: the other folders go on. A job that the supervisor's own death interrupted
+    runs after everything else that is ready, and alone.
     """
 
     def __init__(
@@ -69,10 +71,11 @@ class Dispatcher:
         for task in list(self.runs):
             task.cancel()
         if self.runs:
-            await asyncio.wait(list(self.runs), timeout=seconds)
+            await asyncio.wait(list(self.runs), timeout=_GIVE_BACK_SECONDS)
 
     def _start_next(self) -> bool:
-        if len(self.runs) >= self._slots or self._alone:
+        working = sum(not run.folder.stalled for run in self.runs.values())
+        if working >= self._slots or self._alone:
             return False
         ready = {name: folder.config.weight for name, folder in self.folders.items() if folder.has_work()}
         if ready:

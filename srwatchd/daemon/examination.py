@@ -158,7 +158,7 @@ async def _codec(config: Config, crew: Crew, choice: Choice, spec: ModelSpec) ->
     except OSError as error:
         return warning("codec", "sample", f"{str(sample)!r}: {error.strerror}", "Install the package again.")
     try:
-        picture = await crew.stages(choice).decode(descriptor, config.folders[0], spec)
+        picture = await crew.stages({choice.model: choice}).decode(descriptor, config.folders[0], spec)
     except SrwatchdError as error:
         return problem("codec", "sample", error.message, error.hint)
     finally:

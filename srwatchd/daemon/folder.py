@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, deque
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,23 +16,19 @@ from srwatchd.daemon.jobrun import INTERRUPTIONS, UNDECODABLE, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
 from srwatchd.daemon.premises import Premises
 from srwatchd.daemon.workqueue import Work, WorkQueue
-from srwatchd.errors import HostError, InstanceError
+from srwatchd.errors import HINTS, HostError, InstanceError
 from srwatchd.intake.settle import Settler, WaitReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from srwatchd.audit import Ledger
     from srwatchd.config import Folder
     from srwatchd.config.models import ModelSpec
-    from srwatchd.daemon.folderids import FolderIds
     from srwatchd.daemon.jobrun import JobRun
-    from srwatchd.daemon.places import Places
+    from srwatchd.daemon.services import Services
     from srwatchd.intake.hints import Hint
     from srwatchd.job import Snapshot
     from srwatchd.pipeline.custody import Custody
 
-__all__ = ["ServedFolder", "Services"]
+__all__ = ["ServedFolder"]
 
 _log = structlog.get_logger("srwatchd.folder")
 _ROUND_SECONDS: Final = 5.0
@@ -58,22 +53,6 @@ _STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.
 _OLD_SECONDS: Final = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every served folder is given."""
-
-    state_id: str
-    ledger: Ledger
-    clock: Callable[[], str]
-    wake: Callable[[], None]
-    finished: set[str]
-    known: FolderIds
-    """Folders that this state has served before; only a new one is made and marked."""
-    places: Places
-    unfinished: set[str]
-    """Jobs that the ledger has begun and not ended; what is found on the disk is taken out."""
-
-
 class ServedFolder:
     """Everything the daemon knows about one hot folder. Used from the event loop; the disk is touched in its lane."""
 
@@ -92,6 +71,7 @@ class ServedFolder:
         self._running: set[JobRun] = set()
         self._trouble: HostError | None = None
         self._lost = False
+        self._was_stalled = False
         self._hints: deque[Hint] = deque(maxlen=65536)
         self._woken = asyncio.Event()
         self._next_scan = 0.0
@@ -247,7 +227,13 @@ class ServedFolder:
 
     def has_work(self) -> bool:
         """Whether a run can start now."""
-        if self.hold is not None or self._trouble is not None or self.paused or not self._in_active_hours():
+        if (
+            self.stalled
+            or self.hold is not None
+            or self._trouble is not None
+            or self.paused
+            or not self._in_active_hours()
+        ):
             return False
         if not self._queue.candidates and self._settler is not None:
             self._refill()
@@ -322,6 +308,20 @@ class ServedFolder:
         self.hold = None
         _log.info("resumed", folder=self.config.id, after=hold.code)
 
+    @property
+    def stalled(self) -> bool:
+        """Whether the folder's file system does not answer any more."""
+        return self.lane.stalled > 0
+
+    def notice_stall(self) -> None:
+        """Say it once when the folder's file system does not answer any more, and once when it does again."""
+        if self.stalled != self._was_stalled:
+            self._was_stalled = self.stalled
+            if self.stalled:
+                _log.error("not answering", folder=self.config.id, hint=HINTS["not_answering"])
+            else:
+                _log.info("answering again", folder=self.config.id)
+
     # -- report --------------------------------------------------------------------------------------------------
 
     @property
@@ -353,7 +353,7 @@ class ServedFolder:
         waiting = 0 if self._settler is None else len(self._settler.waiting())
         return {
             "id": self.config.id,
-            "state": "held" if self.hold else "active" if self._in_active_hours() else "outside active hours",
+            "state": self._state(),
             "paused": self.paused,
             "hold": self.hold.to_dict() if self.hold else None,
             "waiting": waiting,
@@ -364,6 +364,13 @@ class ServedFolder:
             "model": self.spec.name,
             "files": self.waiting_files(),
         }
+
+    def _state(self) -> str:
+        if self.stalled:
+            return "not answering"
+        if self.hold is not None:
+            return "held"
+        return "active" if self._in_active_hours() else "outside active hours"
 
     def _in_active_hours(self) -> bool:
         hours = self.config.active_hours

@@ -17,10 +17,11 @@ from srwatchd.config import Retention
 from srwatchd.config.models import find_models, missing_models, verify_file
 from srwatchd.daemon.crew import Crew, CrewSettings
 from srwatchd.daemon.dispatcher import Dispatcher
-from srwatchd.daemon.folder import ServedFolder, Services
+from srwatchd.daemon.folder import ServedFolder
 from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
 from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.places import Places
+from srwatchd.daemon.services import Services
 from srwatchd.errors import HostError, ModelError
 from srwatchd.intake.look import prepare_leases
 
@@ -171,7 +172,7 @@ class Generation:
             "version": __version__,
             "pid": os.getpid(),
             "config": str(self.config.source),
-            "needs_person": any(folder["hold"] or folder["files"] for folder in folders),
+            "needs_person": any(each["hold"] or each["files"] or each["state"] == "not answering" for each in folders),
             "folders": folders,
             "jobs": {
                 "in_work": len(runs),
@@ -242,6 +243,8 @@ class Generation:
     async def _tick(self) -> None:
         while True:
             self._ticked = time.monotonic()
+            for folder in self.folders.values():
+                folder.notice_stall()
             await asyncio.sleep(1.0)
 
     async def _drained(self) -> None:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Lane"]
+__all__ = ["STALL_SECONDS", "Lane"]
+
+STALL_SECONDS: Final = 60.0
+"""A file system that has not answered for so long is taken for hung; copying a large source takes less."""
 
 T = TypeVar("T")
 
@@ -27,6 +31,14 @@ class Lane:
         self._thread = threading.Thread(target=self._work, name=f"lane-{name}", daemon=True)
         self._thread.start()
         self._open = True
+        self._busy_since: float | None = None
+
+    @property
+    def stalled(self) -> float:
+        """Seconds for which one call has not returned, 0 unless they are more than :data:`STALL_SECONDS`."""
+        since = self._busy_since
+        spent = 0.0 if since is None else time.monotonic() - since
+        return spent if spent > STALL_SECONDS else 0.0
 
     async def run(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """The result of ``call(*args, **kwargs)``, made in the lane's thread.
@@ -65,7 +77,9 @@ class Lane:
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
+            self._busy_since = time.monotonic()
             call()
+            self._busy_since = None
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from srwatchd.config import Folder
-    from srwatchd.daemon.folder import Services
+    from srwatchd.daemon.services import Services
     from srwatchd.intake.claims import Orphan
     from srwatchd.intake.hints import Hint
     from srwatchd.intake.look import Look

@@ -1,0 +1,31 @@
+"""What the daemon gives to every folder that it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from srwatchd.audit import Ledger
+    from srwatchd.daemon.folderids import FolderIds
+    from srwatchd.daemon.places import Places
+
+__all__ = ["Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every served folder is given."""
+
+    state_id: str
+    ledger: Ledger
+    clock: Callable[[], str]
+    wake: Callable[[], None]
+    finished: set[str]
+    known: FolderIds
+    """Folders that this state has served before; only a new one is made and marked."""
+    places: Places
+    unfinished: set[str]
+    """Jobs that the ledger has begun and not ended; what is found on the disk is taken out."""
