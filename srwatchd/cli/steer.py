@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from srwatchd.config import Config
 
 __all__ = ["pause", "resume", "retry", "status"]
+
+_PLAIN_WIDTH: Final = 120
 
 
 @click.command(epilog="Example: srwatchd status --config srwatchd.yaml --json")
@@ -89,7 +92,7 @@ def _steer(config: Config, command: str, **fields: Any) -> Any:
 
 
 def _print_status(report: dict[str, Any]) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     table = Table(title=f"srwatchd {report['version']}, {report['jobs']['in_work']} in work", title_justify="left")
     for heading in ("folder", "state", "waiting", "in work", "delivered", "in error", "model", "engine"):
         table.add_column(heading)

@@ -109,7 +109,7 @@ class Daemon:
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[tuple[StateDirectory, Ledger]]:
         """The state's lock and the ledger, for the time of the block."""
-        os.umask(0o027)
+        os.umask(0o022)
         state = StateDirectory.open(self._config.state_dir)
         try:
             loop = asyncio.get_running_loop()
