@@ -39,9 +39,9 @@ USER 10001:10001
 WORKDIR /var/lib/srwatchd
 VOLUME ["/data", "/var/lib/srwatchd"]
 
-# 5 (no daemon answers) and 7 (a person is needed) both count as unhealthy; the states of Docker are no more than two.
+# 5 (no daemon answers) and 7 (a person is needed) both become 1, the one status that means unhealthy.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["srwatchd", "status", "--config", "/etc/srwatchd/srwatchd.yaml", "--json"]
+    CMD srwatchd status --config /etc/srwatchd/srwatchd.yaml --json || exit 1
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["srwatchd"]
 CMD ["run", "--config", "/etc/srwatchd/srwatchd.yaml"]
