@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from srwatchd.audit import FIELDS
 from srwatchd.delivery import Staged
 from srwatchd.errors import HINTS, HostError, JobError, PermanentError, SrwatchdError, TransientError
-from srwatchd.intake.settle import Doomed
+from srwatchd.intake.settle import Doomed, Ready
 from srwatchd.job import Attempt, Event, Failure, Record, State
 from srwatchd.pipeline.result import plan_result
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from srwatchd.config.models import ModelSpec
     from srwatchd.daemon.folder import ServedFolder
-    from srwatchd.intake.settle import Ready
     from srwatchd.pipeline.result import ResultPlan
     from srwatchd.pipeline.stages import Choice, Picture, Stages
 
@@ -156,13 +155,11 @@ class JobRun:
         candidate = self._candidate
         assert candidate is not None  # noqa: S101 - a run without a record has a candidate
         failure: SrwatchdError | None = None
-        if isinstance(candidate, Doomed):
-            failure = PermanentError(
-                candidate.code, f"{candidate.snapshot.size} bytes, unchanged until its grace was over"
-            )
-        else:
+        if isinstance(candidate, Doomed) and candidate.code != "incomplete":
+            failure = PermanentError(candidate.code, self._doom(candidate))
+        else:  # what did not decode before its grace was over is asked once more, for the exact reason
             try:
-                await self._probe(candidate)
+                await self._probe(candidate if isinstance(candidate, Ready) else Ready(candidate.snapshot))
             except PermanentError as error:
                 if error.code in UNDECODABLE and not self.folder.grace_over(candidate.snapshot.name):
                     return Outcome(Verdict.DECLINED, error=error)
@@ -182,6 +179,19 @@ class JobRun:
         if failure is not None:
             raise failure
         return None
+
+    def _doom(self, candidate: Doomed) -> str:
+        """What intake found wrong, in figures."""
+        size, config = candidate.snapshot.size, self.folder.config
+        match candidate.code:
+            case "too_large_file":
+                return f"it has {size} bytes, and max_size is {config.max_size}"
+            case "too_small_file":
+                return f"it has {size} bytes, and min_size is {config.min_size}"
+            case "writer_never_closed":
+                return f"a program has had it open for writing for {config.max_hold:g} s and writes nothing"
+            case _:
+                return f"it has {size} bytes and has not changed until its grace was over"
 
     async def _probe(self, candidate: Ready) -> None:
         with self._timed("decode"):
