@@ -99,6 +99,7 @@ FIELDS: Final[dict[str, Field]] = _table(
     Field("srwatchd.engine.name", "text", "The engine that did the inference."),
     Field("srwatchd.engine.precision", "text", "`f32`, `bf16` or `f16`."),
     Field("srwatchd.engine.reason", "text", "Why this engine was chosen."),
+    Field("srwatchd.error.path", "text", "Where a quarantined source is now."),
     Field("srwatchd.folder", "text", "The id of the hot folder."),
     Field("srwatchd.hint", "text", "What a person can do."),
     Field("srwatchd.jobs.finished", "list", "Latest jobs with an outcome before this segment: `action job`."),

@@ -28,8 +28,8 @@ class Hold:
     since: str
     tries: int
     next_look: float
-    free: int = 0
-    """Bytes that were free at ``path`` when it was full."""
+    free: tuple[int, int] = (0, 0)
+    """Bytes and inodes that were free at ``path`` when it was full."""
 
     @classmethod
     def from_error(cls, error: HostError, *, now: float, at: str, before: Hold | None = None) -> Hold:
@@ -37,7 +37,7 @@ class Hold:
         tries = 1 if before is None else before.tries + 1
         wait = delay(tries, initial=_FIRST_SECONDS, maximum=_LONGEST_SECONDS)
         since = at if before is None else before.since
-        free = _free_bytes(error.path) if error.code == "disk_full" else 0
+        free = _free(error.path) if error.code == "disk_full" else (0, 0)
         return cls(error.code, error.message, error.hint, error.path, since, tries, now + wait, free)
 
     def check(self) -> None:
@@ -45,7 +45,9 @@ class Hold:
 
         Every tenth time it is let through all the same, in case that others used up what was freed.
         """
-        if self.code == "disk_full" and _free_bytes(self.path) <= self.free and self.tries % _LET_THROUGH:
+        if self.code != "disk_full" or self.tries % _LET_THROUGH == 0:
+            return
+        if not any(now > before for now, before in zip(_free(self.path), self.free, strict=True)):
             raise HostError(self.code, self.message, hint=self.hint, path=self.path)
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,11 +55,11 @@ class Hold:
         return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path, "since": self.since}
 
 
-def _free_bytes(path: str) -> int:
-    """Bytes free on the file system of ``path`` or of the nearest folder above it that exists."""
+def _free(path: str) -> tuple[int, int]:
+    """Bytes and inodes free on the file system of ``path`` or of the nearest folder above it that exists."""
     while path:
         with contextlib.suppress(OSError):
             space = os.statvfs(path)
-            return space.f_bavail * space.f_frsize
+            return space.f_bavail * space.f_frsize, space.f_favail
         path = path.rpartition("/")[0]
-    return 0
+    return 0, 0

@@ -5,12 +5,15 @@ A raster is a nameless scratch file (:mod:`srwatchd.pipeline.scratch`); workers 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from srwatchd.errors import HostError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from srwatchd.config import Folder
@@ -144,9 +147,10 @@ class Stages:
         }
         picture = Picture(info={}, raster=self._scratch.open(), carry=self._scratch.open())
         try:
-            async with self._codec.worker() as worker:
-                fds = [source, picture.raster, picture.carry]
-                picture.info = await worker.call("decode", params, fds, deadline=_CODEC_SECONDS)
+            with _places(source=_path_of(source), scratch=str(self._scratch.directory)):
+                async with self._codec.worker() as worker:
+                    fds = [source, picture.raster, picture.carry]
+                    picture.info = await worker.call("decode", params, fds, deadline=_CODEC_SECONDS)
         except BaseException:
             picture.close()
             raise
@@ -188,9 +192,10 @@ class Stages:
     async def encode(self, picture: Picture, result: Upscaled, staged: int, *, options: dict[str, Any]) -> None:
         """Write the result raster into the descriptor ``staged``."""
         params = {"info": picture.info, "width": result.width, "height": result.height, "output": options}
-        async with self._codec.worker() as worker:
-            fds = [result.raster, picture.carry, staged]
-            await worker.call("encode", params, fds, deadline=_codec_seconds(result.width, result.height))
+        with _places(staging=os.path.dirname(_path_of(staged)), scratch=str(self._scratch.directory)):
+            async with self._codec.worker() as worker:
+                fds = [result.raster, picture.carry, staged]
+                await worker.call("encode", params, fds, deadline=_codec_seconds(result.width, result.height))
 
     async def verify(self, picture: Picture, plan: ResultPlan, staged: int) -> None:
         """Raise unless the staged file decodes to the planned size and looks like the source."""
@@ -202,3 +207,21 @@ class Stages:
 
 def _codec_seconds(width: int, height: int) -> float:
     return _CODEC_SECONDS + _CODEC_SECONDS_PER_MEGAPIXEL * width * height / 1e6
+
+
+@contextlib.contextmanager
+def _places(**places: str) -> Iterator[None]:
+    """A worker has only descriptors and calls them by their role: say which file or folder it could not use."""
+    try:
+        yield
+    except HostError as error:
+        place = places.get(error.path)
+        if place is None:
+            raise
+        message = error.message.replace(repr(error.path), repr(place))
+        raise HostError(error.code, message, hint=error.hint, path=place) from error
+
+
+def _path_of(descriptor: int) -> str:
+    """Where an open file is, as the kernel knows it."""
+    return os.readlink(f"/proc/self/fd/{descriptor}")
