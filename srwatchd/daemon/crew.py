@@ -12,6 +12,7 @@ from srwatchd.errors import ModelError, TransientError
 from srwatchd.pipeline.memory import plan_memory
 from srwatchd.pipeline.scratch import Scratch
 from srwatchd.pipeline.stages import Choice, Stages
+from srwatchd.worker.confinement import Confinement
 from srwatchd.worker.launch import SpawnSettings
 from srwatchd.worker.pool import Pool
 
@@ -64,7 +65,7 @@ class Crew:
         """How many pictures at once keep every worker busy."""
         self._settings = settings
         self._decode_memory = plan.codec
-        self._machine = {
+        self._machine: dict[str, Any] = {
             "models_dir": str(settings.models_dir or data_path("models")),
             "device": settings.engine.device,
             "precision": settings.engine.precision,
@@ -86,6 +87,10 @@ class Crew:
                 tasks="srwatchd.pipeline.inference_tasks:TASKS",
                 data_limit=plan.inference_limit,
                 threads=threads,
+                confinement=Confinement(
+                    readable=(self._machine["models_dir"], str(data_path("models"))),
+                    devices=settings.engine.device != "cpu",
+                ),
             ),
             count=plan.inference_workers,
         )

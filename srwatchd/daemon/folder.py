@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from srwatchd.audit import Entry
+from srwatchd.daemon.faults import host_error
 from srwatchd.daemon.holds import Hold
 from srwatchd.daemon.jobrun import INTERRUPTIONS, UNDECODABLE, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
@@ -96,10 +97,10 @@ class ServedFolder:
         while True:
             try:
                 await self._round()
-            except HostError as error:
-                await self._hold(error)
             except InstanceError as error:
                 await self._hold(HostError("folder_foreign", error.message, path=str(self.config.inbox)))
+            except Exception as error:  # noqa: BLE001 - a defect holds one folder, never the service
+                await self._hold(host_error(error))
             self._services.wake()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), self._seconds_to_next())
@@ -168,7 +169,8 @@ class ServedFolder:
             else:
                 live.add(record.job)
                 self._queue.add_retry(record, self._loop.time())
-        await self.lane.run(premises.custody.sweep, live)
+        await self.lane.run(premises.custody.close_accounts, live)
+        await self.lane.run(premises.custody.sweep, working)
 
     def _hinted(self, hint: Hint) -> None:
         """Called in the observer's thread."""

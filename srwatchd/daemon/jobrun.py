@@ -7,14 +7,14 @@ import contextlib
 import enum
 import os
 import time
-import traceback
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.audit import FIELDS
+from srwatchd.daemon.faults import defect, host_error
 from srwatchd.delivery import Staged
-from srwatchd.errors import HINTS, HostError, JobError, PermanentError, SrwatchdError, TransientError
+from srwatchd.errors import JobError, PermanentError, SrwatchdError, TransientError
 from srwatchd.intake.settle import Doomed, Ready
 from srwatchd.job import Attempt, Event, Failure, Record, State
 from srwatchd.pipeline.result import plan_result
@@ -119,7 +119,7 @@ class JobRun:
         try:
             return await self._run()
         except Exception as error:  # noqa: BLE001 - even a defect in custody holds a folder rather than lose its job
-            return Outcome(Verdict.HELD, self.record, _host_error(error))
+            return Outcome(Verdict.HELD, self.record, host_error(error))
         except asyncio.CancelledError:
             if self.record is not None and self.record.state is State.CLAIMED and not self.record.attempts:
                 with contextlib.suppress(SrwatchdError):
@@ -146,7 +146,7 @@ class JobRun:
         except (SrwatchdError, OSError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - an unknown error is a defect: it costs one picture, not the service
-            return await self._quarantine(_defect(error))
+            return await self._quarantine(defect(error))
 
     # -- from the inbox into custody ---------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class JobRun:
             except (SrwatchdError, OSError):
                 raise
             except Exception as error:  # noqa: BLE001 - claimed first, then quarantined
-                failure = _defect(error)
+                failure = defect(error)
         try:
             with self._timed("claim"):
                 busy = isinstance(candidate, Doomed) and candidate.code == "writer_never_closed"
@@ -350,22 +350,6 @@ class JobRun:
             elif isinstance(outcome, Staged):
                 await self.folder.lane.run(self._custody.discard, outcome)
             raise
-
-
-def _defect(error: Exception) -> PermanentError:
-    """What an unknown exception becomes: its traceback, for the report."""
-    return PermanentError("internal_error", "".join(traceback.format_exception(error, limit=20)))
-
-
-def _host_error(error: Exception) -> HostError:
-    """What no picture is to blame for: also a model altered meanwhile, and an errno that nobody has translated."""
-    if isinstance(error, HostError):
-        return error
-    if isinstance(error, SrwatchdError):
-        return HostError(error.code, error.message, hint=error.hint)
-    if isinstance(error, OSError):
-        return HostError("io_error", f"the file system reported an error: {error}", path=str(error.filename or ""))
-    return HostError("io_error", _defect(error).message, hint=HINTS["internal_error"])
 
 
 def _given_up(attempts: tuple[Attempt, ...], error: TransientError, *, limit: int) -> PermanentError | None:
