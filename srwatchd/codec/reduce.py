@@ -38,7 +38,9 @@ class AreaGrid:
         self._across = across
         self._with_spread = with_spread
         self._edges = np.linspace(0.0, height, down + 1)
-        self._sums = np.zeros((2, down, width * channels))
+        self._lines: dict[int, NDArray[np.float64]] = {}
+        """Sums of values and of squares of every column (2, width * channels), of the cells that are not complete."""
+        self._cells = np.zeros((2, down, across, channels))
         self._row = 0
 
     def feed(self, data: Any) -> None:
@@ -59,6 +61,8 @@ class AreaGrid:
         )
         for cell in cells:
             self._add(cell, strip, first)
+        for cell in [cell for cell in self._lines if self._edges[cell + 1] <= last]:
+            self._cells[:, cell] = self._across_cells(self._lines.pop(cell))
 
     def _add(self, cell: int, strip: NDArray[Any], first: int) -> None:
         """Add the rows of ``strip`` (its top is row ``first``) that ``cell`` covers, the border rows by their part."""
@@ -71,9 +75,21 @@ class AreaGrid:
         weights[0] -= max(0.0, top - begin)
         weights[-1] -= max(0.0, end - bottom)
         flat = rows.reshape(len(rows), -1)
-        self._sums[0, cell] += weights @ flat
+        lines = self._lines.setdefault(cell, np.zeros((2, flat.shape[1])))
+        lines[0] += weights @ flat
         if self._with_spread:
-            self._sums[1, cell] += weights @ (flat * flat)
+            lines[1] += weights @ (flat * flat)
+
+    def _across_cells(self, lines: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sums of a row of cells, (2, across, channels), from those of its columns."""
+        width, _, channels = self._shape
+        running = np.zeros((2, width + 1, channels))
+        np.cumsum(lines.reshape(2, width, channels), axis=1, out=running[:, 1:])
+        edges = np.linspace(0.0, width, self._across + 1)
+        below = np.minimum(edges.astype(int), width - 1)
+        part = (edges - below)[:, np.newaxis]
+        at_edges = running[:, below] * (1 - part) + running[:, below + 1] * part
+        return np.asarray(np.diff(at_edges, axis=1))
 
     def _weighted(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """Rows scaled to 0..1, colours premultiplied."""
@@ -84,15 +100,9 @@ class AreaGrid:
 
     def result(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation of every cell, each (down, across, channels). Every row must have been fed."""
-        width, height, channels = self._shape
+        width, height, _ = self._shape
         if self._row != height:
             raise ValueError(f"{self._row} of {height} rows were fed")
         down = len(self._edges) - 1
-        lines = self._sums.reshape(2, down, width, channels)
-        running = np.concatenate([np.zeros((2, down, 1, channels)), np.cumsum(lines, axis=2)], axis=2)
-        edges = np.linspace(0.0, width, self._across + 1)
-        below = np.minimum(edges.astype(int), width - 1)
-        part = (edges - below)[:, np.newaxis]
-        at_edges = running[:, :, below] * (1 - part) + running[:, :, below + 1] * part
-        mean, square = np.diff(at_edges, axis=2) / (width / self._across * height / down)
+        mean, square = self._cells / (width / self._across * height / down)
         return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
