@@ -179,7 +179,12 @@ def rename_exclusive(source: str, target: str, *, source_fd: int, target_fd: int
         if error.errno not in _NO_SUCH_LINK:
             raise
         raise OSError(errno.ENOTSUP, "no exclusive rename and no hard link here", source, None, target) from error
-    os.unlink(source, dir_fd=source_fd)
+    try:
+        os.unlink(source, dir_fd=source_fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(target, dir_fd=target_fd)
+        raise
 
 
 def write_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> None:

@@ -216,9 +216,29 @@ class Claims:
 
     def _orphan(self, record: Record) -> Orphan:
         present = self._present(_source(record.job))
+        if present:
+            self._unlink_twin(record)
         if self._markers and present and record.state is State.CLAIMING:
             self._move_marker_in(record)
         return Orphan(record, present, self._runs.interruptions(record.job))
+
+    def _unlink_twin(self, record: Record) -> None:
+        """Finish a rename by link and unlink: a name in the inbox that is still the claimed file is not another one."""
+        mine = os.stat(_source(record.job), dir_fd=self._private, follow_symlinks=False)
+        if mine.st_nlink == 1:
+            return
+        parent, _, base = record.name.rpartition("/")
+        gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+        with gone, open_beneath(self._inbox.root_fd, parent) as parent_fd:
+            name, number = base, 0
+            while True:
+                found = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
+                if (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino):
+                    os.unlink(name, dir_fd=parent_fd)
+                    os.fsync(parent_fd)
+                    return
+                number += 1
+                name = numbered(base, number)
 
     def _read(self, job: str) -> Record | None:
         """Read a record; None when it is damaged, of another version, or not this job's."""

@@ -38,7 +38,7 @@ from srwatchd.intake.owners import owner_name
 from srwatchd.job import Attempt, Event, Failure, Record, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from srwatchd.audit import Ledger, Outcome
     from srwatchd.config import Folder
@@ -75,6 +75,7 @@ class Custody:
         self._ledger = ledger
         self._lease = lease
         self._finished = finished
+        self._open: dict[str, Record] = {}
         output = folder.output
         self.done, self.error, self.archive = (
             Destination(root, file_mode=output.file_mode, dir_mode=output.dir_mode, group=output.group)
@@ -93,10 +94,12 @@ class Custody:
         self._unchanged(snapshot, lambda: look(self._inbox, snapshot.name, lease=lease))
         record = Record(job=uuid.uuid4().hex, folder=self.folder.id, snapshot=snapshot, claimed_at=self.now())
         self._write(record, "job.claimed", "unknown", self._who(snapshot))
+        self._open[record.job] = record
         try:
             self._claims.take(record)
         except (TransientError, HostError) as error:
-            self._close(record, "job.released", "failure", reason=error.message)
+            if isinstance(error, TransientError) or error.code == "source_unmovable":  # else it may still be ours
+                self._close(record, "job.released", "failure", reason=error.message)
             raise
         record = record.after(Event.CLAIM)
         try:
@@ -187,6 +190,7 @@ class Custody:
         Returns the record, ``claimed``, when the job is to be run (again), None when it is over.
         """
         self._write(record, "job.recovered", "success", {"srwatchd.state": record.state.value})
+        self._open[record.job] = record
         if record.state is State.DELIVERING:
             if record.result is not None and self.done.find(record.result):
                 self._put_away(record.after(Event.ARCHIVE), {})
@@ -210,6 +214,12 @@ class Custody:
             self._forget(record)
             return None
         return replace(record, state=State.CLAIMED)
+
+    def close_accounts(self, live: Collection[str]) -> None:
+        """Write the outcome of jobs that are over although an error of the host kept it from being written."""
+        for job, record in list(self._open.items()):
+            if job not in live:
+                self._close(record, "job.released", "unknown", reason="the host failed while nothing was ours any more")
 
     def sweep(self, live: set[str]) -> None:
         """Remove staged files of jobs that are not in ``live``."""
@@ -356,3 +366,4 @@ class Custody:
         if record.job not in self._finished:
             self._ledger.append([self._entry(record, action, outcome, fields or {}, reason=reason)])
             self._finished.add(record.job)
+        self._open.pop(record.job, None)

@@ -1,6 +1,5 @@
 """srwatchd.daemon.dispatcher: whose turn it is, how many at once, and what follows from how a run ended."""
 
-
 from __future__ import annotations
 
 import asyncio
