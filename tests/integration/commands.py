@@ -22,7 +22,16 @@ PATIENCE = 120.0
 
 def small_model():
     """The name of the quickest model there is."""
-    return min(find_models(None).values(), key=lambda spec: spec.macs_per_input_pixel).name
+    return _quickest().name
+
+
+def small_scale():
+    """Its scale."""
+    return _quickest().scale
+
+
+def _quickest():
+    return min(find_models(None).values(), key=lambda spec: (spec.macs_per_input_pixel, spec.name))
 
 
 def command(*words):

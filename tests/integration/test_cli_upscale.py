@@ -25,11 +25,12 @@ from commands import (
     prepared,
     size_of,
     small_model,
+    small_scale,
     srwatchd,
 )
 
 MODEL = small_model()
-SCALE = int(MODEL[-1])
+SCALE = small_scale()
 
 
 @pytest.fixture
