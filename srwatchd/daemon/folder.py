@@ -335,7 +335,10 @@ class ServedFolder:
         return not any(each.reason in _TRANSITORY for each in self._settler.waiting().values())
 
     def waiting_files(self, *, older_than: float = _OLD_SECONDS) -> list[dict[str, Any]]:
-        """Files in the inbox that have been there longer than ``older_than`` seconds, each with its reason."""
+        """Files in the inbox that have been there longer than ``older_than`` seconds, each with its reason.
+
+        What may not be read or moved needs a person and is shown at once.
+        """
         if self._settler is None:
             return []
         now = self._loop.time()
@@ -347,7 +350,8 @@ class ServedFolder:
                 "seconds": round(now - waiting.since),
             }
             for name, waiting in self._settler.waiting().items()
-            if now - waiting.since >= older_than and waiting.reason is not WaitReason.IN_WORK
+            if waiting.reason is not WaitReason.IN_WORK
+            and (now - waiting.since >= older_than or waiting.reason in _FILE_HOLDS.values())
         ]
 
     def report(self) -> dict[str, Any]:

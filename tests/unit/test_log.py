@@ -76,3 +76,14 @@ def test_auto_is_json_where_nobody_watches(written):
     log.configure(level="info", form="auto")
     structlog.get_logger("x").info("hello")
     assert json.loads(written())["event"] == "hello"
+
+
+def test_a_log_on_a_full_disk_costs_lines_and_nothing_else(written, monkeypatch):
+    """Nobody is told, but the service goes on."""
+    with open("/dev/full", "w", buffering=1, encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        log.configure(level="info", form="json")
+        structlog.get_logger("x").info("delivered")
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
