@@ -80,13 +80,13 @@ def _own_mounts() -> None:
 def _row(scenario: Scenario, bench: Bench) -> Row:
     """Run one; whatever it raises is its problem."""
     print(f"{scenario.name}: {scenario.promise}", flush=True)
-    begin, skipped = time.monotonic(), ""
+    begin, skipped, result = time.monotonic(), "", Result()
     try:
-        result = scenario.run(bench)
+        scenario.run(bench, result)
     except SkippedError as error:
-        result, skipped = Result(), str(error)
+        skipped = str(error)
     except Exception:  # noqa: BLE001 - the others are still to be run
-        result = Result(problems=[traceback.format_exc(limit=4)])
+        result.problems.append(traceback.format_exc(limit=4))
     row = Row(scenario.name, scenario.promise, result.figures, result.problems, skipped, time.monotonic() - begin)
     print(row.text(), flush=True)
     return row

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["FORMATS", "Picture", "decoded", "likeness", "made", "photographs", "thumbnail"]
+__all__ = ["FORMATS", "Picture", "decoded", "likeness", "made", "photographs", "resized", "thumbnail"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -76,6 +76,12 @@ def photographs(folders: Sequence[Path], rng: random.Random, *, count: int, most
         else:
             photo = pyvips.Image.thumbnail(str(path), width, height=height, crop="centre", size="both")
             yield _picture(photo.colourspace("srgb").extract_band(0, n=3).numpy(), extension)
+
+
+def resized(picture: Picture, *, width: int, height: int) -> Picture:
+    """The same picture in exactly that size, cropped to fit."""
+    image = pyvips.Image.thumbnail_buffer(picture.data, width, height=height, crop="centre", size="both")
+    return _picture(image.numpy(), picture.extension)
 
 
 def decoded(path: Path) -> Pixels:

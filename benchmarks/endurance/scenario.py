@@ -86,7 +86,7 @@ class Scenario:
 
     name: str
     promise: str
-    run: Callable[[Bench], Result]
+    run: Callable[[Bench, Result], None]
 
 
 def drained(service: Service, seconds: float) -> float:

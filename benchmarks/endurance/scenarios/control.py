@@ -25,9 +25,8 @@ _ANOTHER: Final = 69
 _OWN: Final = {"id", "lock"}
 
 
-def stop_under_load(bench: Bench) -> Result:
+def stop_under_load(bench: Bench, result: Result) -> None:
     """SIGTERM while large pictures are in work: it ends in time, gives back what is in flight, and goes on later."""
-    result = Result()
     site = bench.site("stop", model="edsr_x3", engine="auto")
     rng = bench.random()
     longest = 0.0
@@ -51,12 +50,10 @@ def stop_under_load(bench: Bench) -> Result:
         service.start()
         drained(service, 300.0)
         finish(service, dropper.dropped, result)
-    return result
 
 
-def reload_under_load(bench: Bench) -> Result:
+def reload_under_load(bench: Bench, result: Result) -> None:
     """SIGHUP with good and bad files, again and again, while pictures come: a bad file is refused whole."""
-    result = Result()
     site = bench.site("reload")
     rng = bench.random()
     good = bad = 0
@@ -79,7 +76,6 @@ def reload_under_load(bench: Bench) -> Result:
         drained(service, 120.0)
         finish(service, dropper.dropped, result)
     result.figure("reloads: taken over, refused", f"{good}, {bad}")
-    return result
 
 
 def _reload(service: Service, action: str, count: int) -> None:
@@ -87,9 +83,8 @@ def _reload(service: Service, action: str, count: int) -> None:
     until(lambda: service.site.count(action) >= count or not service.running, 60.0, f"{action} {count} times")
 
 
-def second_daemon(bench: Bench) -> Result:
+def second_daemon(bench: Bench, result: Result) -> None:
     """A second daemon with the same state, or with the same inbox, is refused; the first one does not notice."""
-    result = Result()
     site, other = bench.site("first"), bench.site("other")
     rng = random.Random(bench.seed)
     with bench.service(site) as service, bench.service(other) as stranger:
@@ -116,7 +111,6 @@ def second_daemon(bench: Bench) -> Result:
         service.start()
         drained(service, 60.0)
         finish(service, dropper.dropped, result)
-    return result
 
 
 def _share_inbox(other: Site, site: Site) -> None:

@@ -29,9 +29,8 @@ _RESUME_SECONDS: Final = 90.0
 _PICTURES: Final = 4
 
 
-def disk_full(bench: Bench) -> Result:
+def disk_full(bench: Bench, result: Result) -> None:
     """Done, the ledger's disk and the inodes of done run out, while pictures come, and are freed again."""
-    result = Result()
     cases: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "done": ("done", "size=4m", ("disk_full",)),
         "ledger": ("ledger", "size=4m", ("ledger_unwritable", "disk_full")),
@@ -51,18 +50,15 @@ def disk_full(bench: Bench) -> Result:
                 shutil.rmtree(place / "filler")
 
             _held_and_resumed(service, bench.random(), (name, codes), (fill, free), result)
-    return result
 
 
-def read_only(bench: Bench) -> Result:
+def read_only(bench: Bench, result: Result) -> None:
     """Done is remounted read-only and back."""
-    result = Result()
     site = bench.site("read-only")
     with mounted(site.done), bench.service(site) as service:
         tmpfs(site.done, "size=32m,mode=0777")
         harm = (lambda: remount(site.done, "ro"), lambda: remount(site.done, "rw"))
         _held_and_resumed(service, bench.random(), ("done", ("read_only",)), harm, result)
-    return result
 
 
 def _held_and_resumed(

@@ -29,9 +29,8 @@ _RESUME_SECONDS: Final = 90.0
 _PICTURES: Final = 4
 
 
-def inbox_gone(bench: Bench) -> Result:
+def inbox_gone(bench: Bench, result: Result) -> None:
     """Take the inbox away in every way while pictures are in work, and bring it back."""
-    result = Result()
     site = bench.site("inbox")
     rng = bench.random()
     with mounted(site.inbox), bench.service(site) as service:
@@ -49,7 +48,6 @@ def inbox_gone(bench: Bench) -> Result:
             except NotInTimeError as error:
                 result.problems.append(f"{name}: {error}: {service.status().get('folders')}: {service.last_words()}")
         finish(service, dropper.dropped, result)
-    return result
 
 
 def _drop(dropper: Dropper, rng: random.Random) -> None:

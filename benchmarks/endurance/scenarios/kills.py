@@ -25,15 +25,13 @@ _PENDING: Final = 6
 _LONGEST_PAUSE: Final = 1.2
 
 
-def kills(bench: Bench) -> Result:
+def kills(bench: Bench, result: Result) -> None:
     """Two hundred kills: nothing in error, everything exactly once."""
-    result = Result()
     site = bench.site("kills")
     with bench.service(site) as service:
         dropper = Dropper(site.inbox, site.root / "outside")
         service.start()
         kills_on(service, dropper, bench.random(), number=bench.many(200, short=10), result=result)
-    return result
 
 
 def kills_on(service: Service, dropper: Dropper, rng: random.Random, *, number: int, result: Result) -> None:

@@ -45,9 +45,8 @@ _KILLED_FLOWS: Final = (
 )
 
 
-def step_kills(bench: Bench) -> Result:
+def step_kills(bench: Bench, result: Result) -> None:
     """SIGKILL at every rename, write, fsync and unlink of a job, then a start: everything exactly once."""
-    result = Result()
     for flow in _KILLED_FLOWS[: bench.many(3, short=1)]:
         with _prepared(bench, f"kills {flow.name}", flow) as (service, dropper):
             rng = bench.random()
@@ -62,12 +61,10 @@ def step_kills(bench: Bench) -> Result:
                 reached >= len(chosen) - 2, f"{flow.name}: only {reached} of {len(chosen)} steps were reached"
             )
             finish(service, dropper.dropped, result)
-    return result
 
 
-def step_errors(bench: Bench) -> Result:
+def step_errors(bench: Bench, result: Result) -> None:
     """ENOSPC and EIO at every step: held and taken up again, or tried again; no attempt spent, nothing in error."""
-    result = Result()
     flow = _KILLED_FLOWS[0]
     for error in ("ENOSPC", "EIO"):
         with _prepared(bench, f"{error}", flow) as (service, dropper):
@@ -82,7 +79,6 @@ def step_errors(bench: Bench) -> Result:
             spent = service.site.count("job.attempt_failed")
             result.expect(spent == 0, f"{error}: {spent} attempts were spent")
             finish(service, dropper.dropped, result)
-    return result
 
 
 @contextlib.contextmanager
