@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from srwatchd.cli.options import json_option, print_json
+from srwatchd.cli.options import console, json_option, print_json
 from srwatchd.config import find_models, load, verify_file
 from srwatchd.errors import ModelError
 
@@ -42,21 +41,13 @@ def list_models(config_path: Path | None, as_json: bool) -> None:
         print_json([_plain(spec) for spec in found.values()])
         return
     table = Table()
-    for heading in ("name", "architecture", "scale", "size", "parameters", "Set5 dB", "Kodak dB", "file"):
+    for heading in ("name", "architecture", "scale", "size", "parameters", "Set5 dB", "Kodak dB"):
         table.add_column(heading)
     for spec in found.values():
         scores = [f"{spec.scores[each]['psnr']:.2f}" if each in spec.scores else "" for each in ("Set5", "Kodak")]
-        row = (
-            spec.name,
-            spec.architecture,
-            f"x{spec.scale}",
-            spec.size,
-            f"{spec.parameters:,}",
-            *scores,
-            str(spec.path),
-        )
+        row = (spec.name, spec.architecture, f"x{spec.scale}", spec.size, f"{spec.parameters:,}", *scores)
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
 
 
 @models.command(epilog="Example: srwatchd models verify")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+from rich.console import Console
 
-__all__ = ["config_option", "folder_option", "json_option", "print_json"]
+__all__ = ["config_option", "console", "folder_option", "json_option", "print_json"]
+
+_PLAIN_WIDTH: Final = 120
 
 config_option = click.option(
     "--config",
@@ -25,3 +29,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Machine-read
 def print_json(value: Any) -> None:
     """One JSON value on standard output; names that are no text stay readable as escapes."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=True))
+
+
+def console() -> Console:
+    """Where tables are printed: as wide as the terminal, 120 columns elsewhere."""
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from srwatchd.cli.options import config_option, folder_option, json_option, print_json
+from srwatchd.cli.options import config_option, console, folder_option, json_option, print_json
 from srwatchd.config import load
 from srwatchd.control.socket import NotRunningError, call
 from srwatchd.daemon.offline import Offline
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from srwatchd.config import Config
 
 __all__ = ["pause", "resume", "retry", "status"]
-
-_PLAIN_WIDTH: Final = 120
 
 
 @click.command(epilog="Example: srwatchd status --config srwatchd.yaml --json")
@@ -92,7 +88,7 @@ def _steer(config: Config, command: str, **fields: Any) -> Any:
 
 
 def _print_status(report: dict[str, Any]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    screen = console()
     table = Table(title=f"srwatchd {report['version']}, {report['jobs']['in_work']} in work", title_justify="left")
     for heading in ("folder", "state", "waiting", "in work", "delivered", "in error", "model", "engine"):
         table.add_column(heading)
@@ -100,14 +96,14 @@ def _print_status(report: dict[str, Any]) -> None:
         state = "paused" if folder["paused"] else folder["state"]
         cells = (folder["id"], state, folder["waiting"], folder["in_work"], folder["delivered"], folder["quarantined"])
         table.add_row(*(escape(str(cell)) for cell in (*cells, folder["model"], folder["engine"])))
-    console.print(table)
+    screen.print(table)
     for folder in report["folders"]:
         if folder["hold"]:
             hold = folder["hold"]
-            console.print(f"[bold]{escape(folder['id'])} is held[/] since {hold['since']}: {escape(hold['message'])}")
-            console.print(f"  what to do: {escape(hold['hint'])}")
+            screen.print(f"[bold]{escape(folder['id'])} is held[/] since {hold['since']}: {escape(hold['message'])}")
+            screen.print(f"  what to do: {escape(hold['hint'])}")
         for file in folder["files"]:
-            console.print(f"  {escape(folder['id'])}/{escape(display(file['name']))}: {escape(file['reason'])}")
+            screen.print(f"  {escape(folder['id'])}/{escape(display(file['name']))}: {escape(file['reason'])}")
     for job in report["jobs"]["running"]:
         tiles = f" tile {job['done']} of {job['total']}" if job["total"] else ""
-        console.print(f"  {escape(job['folder'])}/{escape(display(job['name']))}: {job['stage']}{tiles}")
+        screen.print(f"  {escape(job['folder'])}/{escape(display(job['name']))}: {job['stage']}{tiles}")
