@@ -13,7 +13,7 @@ import structlog
 
 from srwatchd import __version__
 from srwatchd.audit import Entry, checkpoint
-from srwatchd.config import load
+from srwatchd.config import find_models, load, missing_models
 from srwatchd.control.socket import ControlServer
 from srwatchd.daemon import log
 from srwatchd.daemon.generation import Generation
@@ -206,6 +206,8 @@ class Daemon:
         config = load(self._config.source)
         if (config.state_dir, config.audit.path) != (self._config.state_dir, self._config.audit.path):
             raise FatalError("configuration", "state_dir and audit.path only change with a restart")
+        if missing := missing_models(config, find_models(config.models_dir)):
+            raise ConfigurationError(tuple(missing))
         return config
 
     async def _witness(self) -> None:
