@@ -17,6 +17,7 @@ from srwatchd.daemon.finding import Finding, ok, problem, warning
 from srwatchd.daemon.lane import Lane
 from srwatchd.errors import HINTS, ModelError, SrwatchdError
 from srwatchd.intake.look import prepare_leases
+from srwatchd.worker.confinement import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from srwatchd.config import Config
     from srwatchd.config.models import ModelSpec
     from srwatchd.pipeline.stages import Choice
+    from srwatchd.worker.pool import WorkerState
 
 __all__ = ["examine"]
 
@@ -135,6 +137,8 @@ async def _workers(config: Config, specs: list[ModelSpec], report: dict[str, Any
                 findings.append(_engine(choice))
         if choice is not None:
             findings.append(await _codec(config, crew, choice, specs[0]))
+        for pool in (crew.codec, crew.inference):
+            findings += _confined(pool.states())
         processes = [each.pid for pool in (crew.codec, crew.inference) for each in pool.states() if each.pid]
         if report is not None:
             processes += [report["pid"], *(each["pid"] for each in report["workers"] if each["pid"])]
@@ -149,6 +153,19 @@ def _engine(choice: Choice) -> Finding:
         remedy = "Work goes on without it; install or allow what it needs to have a second opinion and more speed."
         return warning("engine", choice.model, found, remedy)
     return ok("engine", choice.model, found)
+
+
+def _confined(states: Iterable[WorkerState]) -> list[Finding]:
+    """What the first worker of a pool has given up, as it says itself."""
+    for state in states:
+        if state.confinement:
+            missing = [f"{each.name} ({each.detail})" for each in state.confinement if not each.active]
+            found = summary(state.confinement)
+            if missing:
+                remedy = f"Work goes on without {', '.join(missing)}; a newer kernel or a laxer container gives it."
+                return [warning("sandbox", f"{state.role} worker", found, remedy)]
+            return [ok("sandbox", f"{state.role} worker", found)]
+    return []
 
 
 async def _codec(config: Config, crew: Crew, choice: Choice, spec: ModelSpec) -> Finding:

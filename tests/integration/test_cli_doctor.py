@@ -15,6 +15,7 @@ import threading
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,8 +29,9 @@ from srwatchd.daemon.examine_intake import examine_watches
 from srwatchd.daemon.examine_machine import _clock, examine_sockets, network_sockets
 from srwatchd.daemon.examine_places import View, examine_folder, examine_state, lock_holder
 from srwatchd.daemon.finding import Level
-from srwatchd.errors import HostError
+from srwatchd.errors import FatalError, HostError
 from srwatchd.intake.look import prepare_leases
+from srwatchd.worker.confinement import Measure
 
 
 @pytest.fixture
@@ -346,3 +348,39 @@ def test_a_held_and_a_paused_folder_are_told(config, monkeypatch):
     monkeypatch.setattr(examination, "call", lambda *_, **__: {"pid": 7, "version": "1", "folders": [folder]})
     _, findings = examination._daemon(load(config))
     assert [each.level for each in findings] == [Level.OK, Level.PROBLEM, Level.WARNING]
+
+
+def test_what_the_workers_could_not_give_up_is_a_warning():
+    """An old kernel or a strict container leaves workers with more than they need; work goes on."""
+
+    def worker(*measures):
+        return SimpleNamespace(role="codec", confinement=measures)
+
+    whole, partly = Measure("seccomp", active=True), Measure("landlock", active=False, detail="old kernel")
+    assert examination._confined([worker()]) == []
+    assert [each.level for each in examination._confined([worker(whole)])] == [Level.OK]
+    [found] = examination._confined([worker(whole, partly)])
+    assert (found.level, "landlock (old kernel)" in found.remedy) == (Level.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "denied"), TimeoutError("silent"), FatalError("not_running", "x")]
+)
+def test_a_control_socket_that_cannot_be_used_is_a_warning(config, monkeypatch, error):
+    """The rest of the examination goes on without the daemon's word."""
+
+    def call(*_, **__):
+        raise error
+
+    monkeypatch.setattr(examination, "call", call)
+    report, [found] = examination._daemon(load(config))
+    assert (report, found.level, bool(found.remedy)) == (None, Level.WARNING, True)
+
+
+def test_an_engine_that_does_not_start_is_a_problem(config):
+    """With the reason that the worker gives; the rest of the report is there."""
+    config.write_text(config.read_text() + "engine:\n  name: onnxruntime\n")
+    status, found = diagnosis(config)
+    model = load(config).folders[0].model
+    assert (status, found[f"engine {model}"]["level"]) == (6, "problem")
+    assert found["network sockets"]["level"] == "ok"

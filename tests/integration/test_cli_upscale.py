@@ -47,6 +47,7 @@ def tree(tmp_path):
 
 def batch(*words):
     done = srwatchd("upscale", *words, "--model", MODEL, "--json")
+    assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
