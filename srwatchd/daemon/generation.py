@@ -24,6 +24,7 @@ from srwatchd.daemon.places import Places
 from srwatchd.daemon.services import Services
 from srwatchd.errors import HostError, ModelError
 from srwatchd.intake.look import prepare_leases
+from srwatchd.worker.confinement import gaps, summary
 
 if TYPE_CHECKING:
     from srwatchd.audit import Ledger
@@ -85,6 +86,7 @@ class Generation:
                 _log.warning("retention is configured, and this version removes nothing", folder=each.id)
         specs = self._models()
         await self._crew.start()
+        self._say_confinement()
         self._choices = await self._choose(specs)
         stages = self._crew.stages(self._choices)
         wake = asyncio.Event()
@@ -189,7 +191,13 @@ class Generation:
                 ],
             },
             "workers": [
-                {"role": each.role, "pid": each.pid, "phase": each.phase, "op": each.op}
+                {
+                    "role": each.role,
+                    "pid": each.pid,
+                    "phase": each.phase,
+                    "op": each.op,
+                    "confinement": [measure.to_wire() for measure in each.confinement],
+                }
                 for pool in (self._crew.codec, self._crew.inference)
                 for each in pool.states()
             ],
@@ -206,6 +214,13 @@ class Generation:
         return 3 if self.totals().get(Verdict.QUARANTINED.value) else 0
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _say_confinement(self) -> None:
+        """Tell the operators once what workers have given up, as a warning when a measure is missing."""
+        for pool in (self._crew.codec, self._crew.inference):
+            for state in pool.states()[:1]:
+                say = _log.warning if gaps(state.confinement) else _log.info
+                say("confinement", role=state.role, measures=summary(state.confinement))
 
     def _models(self) -> dict[str, ModelSpec]:
         found = find_models(self.config.models_dir)

@@ -9,13 +9,19 @@ from srwatchd.codec.encode import EncodeOptions
 from srwatchd.codec.encode import encode as encode_picture
 from srwatchd.codec.picture import PictureInfo
 from srwatchd.codec.verify import verify as verify_picture
+from srwatchd.codec.vips import pyvips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Progress = Callable[[dict[str, Any]], None]
 
-__all__ = ["TASKS", "decode", "encode", "verify"]
+__all__ = ["TASKS", "decode", "encode", "prepare", "verify"]
+
+
+def prepare() -> None:
+    """Load the codecs before the first picture, while everything may still be loaded."""
+    pyvips()
 
 
 def decode(params: dict[str, Any], descriptors: list[int], progress: Progress) -> dict[str, Any]:

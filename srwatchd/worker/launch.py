@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import srwatchd
 from srwatchd.errors import HostError
 from srwatchd.worker import protocol
+from srwatchd.worker.confinement import Confinement
 
 if TYPE_CHECKING:
     import socket
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Launched", "SpawnSettings", "environment", "launch"]
 
 _INHERITED: Final = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "VIPS_CONCURRENCY")
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "VIPS_CONCURRENCY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class SpawnSettings:
     ``threads`` is what the native libraries are told, 0 leaves it to them. ``oom_score_adjustment`` (0 to 1000) is
     added to the supervisor's own, so that the kernel takes a worker first. ``start_deadline`` is in seconds.
     ``python_path`` is searched for ``tasks`` before anything else, ``environment`` goes over everything else that the
-    child's environment holds.
+    child's environment holds. ``confinement`` is what it may still reach once ``tasks`` is loaded; None leaves it all
+    that its user may.
     """
 
     role: str
@@ -47,6 +49,7 @@ class SpawnSettings:
     start_deadline: float = 60.0
     python_path: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    confinement: Confinement | None = field(default_factory=Confinement)
 
     def to_wire(self) -> dict[str, Any]:
         """The part that the child itself has to apply, as plain data."""
@@ -56,6 +59,7 @@ class SpawnSettings:
             "data_limit": self.data_limit,
             "nice": self.nice,
             "oom_score_adjustment": self.oom_score_adjustment,
+            "confinement": None if self.confinement is None else self.confinement.to_wire(),
         }
 
 
@@ -76,6 +80,7 @@ def environment(settings: SpawnSettings) -> dict[str, str]:
     values = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     values["LC_ALL"] = "C.UTF-8"
     values["MALLOC_ARENA_MAX"] = "2"  # each arena of glibc reserves address space that RLIMIT_DATA counts
+    values["OPENBLAS_NUM_THREADS"] = "1"  # it would start them when it is loaded, before they can be confined
     root = str(Path(srwatchd.__file__).resolve().parent.parent)
     installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
     path = [os.path.abspath(entry) for entry in settings.python_path] + ([] if root in installed else [root])

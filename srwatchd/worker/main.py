@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from srwatchd.errors import PermanentError, SrwatchdError, TransientError
 from srwatchd.worker import protocol
+from srwatchd.worker.confinement import Confinement, confine
 from srwatchd.worker.evidence import memory_exhausted
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def main(arguments: list[str]) -> NoReturn:
     try:
         first = protocol.receive(connection)
         if first is not None:
-            _confine(first.message)
-            status = _work(connection, str(first.message["tasks"]))
+            _limit(first.message)
+            status = _work(connection, first.message)
     except BaseException:  # noqa: BLE001  its text is the evidence, whatever it is
         traceback.print_exc()
     finally:
@@ -58,9 +59,15 @@ def main(arguments: list[str]) -> NoReturn:
 
 
 def load_tasks(name: str) -> Mapping[str, Task]:
-    """The table of ops that ``module:attribute`` names."""
-    module, _, attribute = name.partition(":")
-    tasks: Mapping[str, Task] = getattr(importlib.import_module(module), attribute)
+    """The table of ops that ``module:attribute`` names, after ``module.prepare()`` if the module has that.
+
+    There it loads what it would otherwise load during its first op.
+    """
+    module_name, _, attribute = name.partition(":")
+    module = importlib.import_module(module_name)
+    tasks: Mapping[str, Task] = getattr(module, attribute)
+    if (prepare := getattr(module, "prepare", None)) is not None:
+        prepare()
     return tasks
 
 
@@ -102,15 +109,16 @@ def perform(connection: socket.socket, received: protocol.Received, tasks: Mappi
     return protocol.encode({"id": number, "error": _bounded(wire)})
 
 
-def _work(connection: socket.socket, tasks_name: str) -> int:
-    """Load the ops, report for work, and serve. The exit status."""
+def _work(connection: socket.socket, settings: dict[str, Any]) -> int:
+    """Load the ops, give up everything else, report for work, and serve. The exit status."""
     try:
-        tasks = load_tasks(tasks_name)
+        tasks = load_tasks(str(settings["tasks"]))
+        measures = _confine(settings["confinement"])
     except BaseException as error:  # noqa: BLE001  likewise
         wire = error.to_wire() if isinstance(error, SrwatchdError) else _unexpected("start", error).to_wire()
         _said(connection, protocol.encode({"error": _bounded(wire)}))
         return 1
-    if _said(connection, protocol.encode({"ready": {"pid": os.getpid()}})):
+    if _said(connection, protocol.encode({"ready": {"pid": os.getpid(), "confinement": measures}})):
         serve(connection, tasks)
     return 0
 
@@ -164,7 +172,12 @@ def _shield(role: str) -> None:
     faulthandler.enable()
 
 
-def _confine(settings: dict[str, Any]) -> None:
+def _confine(settings: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Give up what the ops do not need; what came of it."""
+    return [] if settings is None else [each.to_wire() for each in confine(Confinement.from_wire(settings))]
+
+
+def _limit(settings: dict[str, Any]) -> None:
     """Apply the limits of the first message to this process."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     # 1, not 0: the kernel then starts no core_pattern program either (fs/coredump.c), and writes no file so small.

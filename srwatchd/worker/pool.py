@@ -18,6 +18,7 @@ from srwatchd.worker.process import Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from srwatchd.worker.confinement import Measure
     from srwatchd.worker.launch import SpawnSettings
 
 __all__ = ["Initialisation", "Policy", "Pool", "WorkerState"]
@@ -57,7 +58,8 @@ class WorkerState:
     """One place in the pool, for the status. Times are seconds of the event loop's monotonic clock.
 
     ``phase`` is ``absent`` (starts when needed), ``starting``, ``idle`` or ``busy`` (lent). ``facts`` is what its
-    initialisation returned, ``failures`` counts consecutive ones, ``last_error`` says why the last start failed.
+    initialisation returned, ``failures`` counts consecutive ones, ``last_error`` says why the last start failed,
+    ``confinement`` what it gave up when it started.
     """
 
     role: str
@@ -71,6 +73,7 @@ class WorkerState:
     failures: int
     last_error: str
     facts: dict[str, Any]
+    confinement: tuple[Measure, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -195,6 +198,7 @@ class Pool:
             failures=place.failures,
             last_error=place.last_error,
             facts=place.facts if worker is not None else {},
+            confinement=() if worker is None else worker.confinement,
         )
 
     def _refuse_when_closed(self) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from srwatchd.errors import FatalError, HostError, PermanentError, SrwatchdError, TransientError, from_wire
 from srwatchd.worker import evidence, protocol
+from srwatchd.worker.confinement import Measure
 from srwatchd.worker.launch import launch
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Worker:
     ``busy_since``, ``progressed_at`` and ``started_at`` are seconds of the loop's (monotonic) clock, ``op`` and
     ``progress`` describe the op that runs, ``completed`` counts the ops that came to a result or an error of theirs.
     ``ending`` says why it is of no more use, "" while it is: ``broken`` covers death and breaches of the protocol,
-    ``cancelled`` is our own doing during an op, ``stopped`` a request from outside.
+    ``cancelled`` is our own doing during an op, ``stopped`` a request from outside. ``confinement`` is what it gave up
+    when it started, as it says itself.
     """
 
     def __init__(self, settings: SpawnSettings, launched: Launched) -> None:
@@ -49,6 +51,7 @@ class Worker:
         self.progressed_at: float | None = None
         self.progress: dict[str, Any] = {}
         self.completed = 0
+        self.confinement: tuple[Measure, ...] = ()
         self.ending: Literal["", "cancelled", "hung", "stopped", "broken"] = ""
         self._loop = asyncio.get_running_loop()
         self.started_at = self._loop.time()
@@ -195,6 +198,7 @@ class Worker:
             if isinstance(cause, FatalError):
                 raise cause
             raise HostError("workers_unavailable", cause.message) from cause
+        self.confinement = tuple(map(Measure.from_wire, message["ready"]["confinement"]))
 
     async def _reply(
         self,

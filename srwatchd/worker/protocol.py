@@ -3,8 +3,8 @@
 The socket is ``SOCK_SEQPACKET``: reliable, in order, and a packet arrives whole or not at all, so there is no framing.
 Open descriptors travel beside a packet with ``SCM_RIGHTS``. The conversation, always one request at a time::
 
-    supervisor -> worker   {"role", "tasks", "data_limit", "nice", "oom_score_adjustment"}   once, before anything
-    worker -> supervisor   {"ready": {"pid"}}                                         or {"error": wire}
+    supervisor -> worker   {"role", "tasks", "data_limit", "nice", "oom_score_adjustment", "confinement"}   once, first
+    worker -> supervisor   {"ready": {"pid", "confinement": [measures]}}              or {"error": wire}
     supervisor -> worker   {"id", "op", "params"}  + 0 to 8 descriptors
     worker -> supervisor   {"id", "progress": {...}}                                  any number
     worker -> supervisor   {"id", "result": {...}}                                    or {"id", "error": wire}

@@ -116,7 +116,7 @@ async def test_killed_from_outside(worker):
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(TransientError, match=r"SIGKILL.*not by srwatchd") as caught:
         await call
-    assert caught.value.code in ("worker_died", "out_of_memory")
+    assert caught.value.code in ("worker_killed", "out_of_memory")
 
 
 @with_worker()

@@ -19,7 +19,9 @@ from srwatchd.worker.pool import Initialisation, Policy, Pool
 
 HERE = str(Path(__file__).parent)
 COVERAGE = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-SETTINGS = SpawnSettings(role="test", tasks="worker_ops:TASKS", python_path=(HERE,), environment=COVERAGE)
+SETTINGS = SpawnSettings(
+    role="test", tasks="worker_ops:TASKS", python_path=(HERE,), environment=COVERAGE, confinement=None
+)
 QUICK = Policy(initial_delay=0.01, max_delay=0.05)
 
 

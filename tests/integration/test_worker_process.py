@@ -57,8 +57,10 @@ async def test_a_worker_is_confined(worker):
     assert seen["inheritable"] == []
     assert "" not in seen["path"]
     assert seen["environment"]["OMP_NUM_THREADS"] == seen["environment"]["OPENCV_FOR_THREADS_NUM"] == "2"
+    assert seen["environment"]["OPENBLAS_NUM_THREADS"] == "1"
     allowed = {"PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "LC_ALL", "PYTHONPATH", "EXTRA", "OMP_NUM_THREADS"}
     assert set(seen["environment"]) - set(COVERAGE) <= allowed | {
+        "MALLOC_ARENA_MAX",
         "OPENBLAS_NUM_THREADS",
         "OPENCV_FOR_THREADS_NUM",
         "VIPS_CONCURRENCY",
@@ -198,7 +200,8 @@ from srwatchd.worker.launch import SpawnSettings
 from srwatchd.worker.process import Worker
 
 async def main():
-    worker = await Worker.spawn(SpawnSettings(role="test", tasks="worker_ops:TASKS", python_path=(sys.argv[1],)))
+    settings = SpawnSettings(role="test", tasks="worker_ops:TASKS", python_path=(sys.argv[1],), confinement=None)
+    worker = await Worker.spawn(settings)
     def started(progress):
         print(worker.pid, flush=True)
     if sys.argv[2] == "busy":

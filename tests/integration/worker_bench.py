@@ -12,7 +12,9 @@ from srwatchd.worker.process import Worker
 
 HERE = str(Path(__file__).parent)
 COVERAGE = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-SETTINGS = SpawnSettings(role="test", tasks="worker_ops:TASKS", python_path=(HERE,), environment=COVERAGE)
+SETTINGS = SpawnSettings(
+    role="test", tasks="worker_ops:TASKS", python_path=(HERE,), environment=COVERAGE, confinement=None
+)
 
 
 def with_worker(settings=SETTINGS):
