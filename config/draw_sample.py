@@ -87,15 +87,17 @@ class Canvas:
                 inside ^= crosses & (self.x < ax + (self.y - ay) * (bx - ax) / (by - ay))
         return inside
 
-    def stroke(self, points: Points, width: float) -> NDArray[np.bool_]:
+    def stroke(self, points: Points, width: float) -> Plane:
         """A line with round ends through ``points``."""
         mask = np.zeros(self.x.shape, bool)
-        for (ax, ay), (bx, by) in itertools.pairwise(points):
-            window = self._window(min(ax, bx) - width, min(ay, by) - width, max(ax, bx) + width, max(ay, by) + width)
-            dx, dy, px, py = bx - ax, by - ay, self.x[window] - ax, self.y[window] - ay
-            along = np.clip((px * dx + py * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
-            mask[window] |= (px - along * dx) ** 2 + (py - along * dy) ** 2 <= (width / 2) ** 2
+        window = self._around(points, width)
+        mask[window] = self._near(points, width, window)
         return mask
+
+    def line(self, points: Points, width: float, colour: tuple[float, float, float]) -> None:
+        """Paint a stroke; quick, as only its surroundings are looked at."""
+        window = self._around(points, width)
+        self.rgb[window][self._near(points, width, window)] = colour
 
     def text(self, words: str, x: float, y: float, *, size: float, width: float) -> NDArray[np.bool_]:
         """``words`` with their top left corner at ``x``, ``y``, ``size`` pixels high."""
@@ -126,9 +128,18 @@ class Canvas:
         """A number, the next of always the same series."""
         return float(self._random.uniform(low, high))
 
-    def _window(self, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
-        rows = slice(max(0, int(top * FINE) - 1), max(0, int(bottom * FINE) + 2))
-        return rows, slice(max(0, int(left * FINE) - 1), max(0, int(right * FINE) + 2))
+    def _near(self, points: Points, width: float, window: tuple[slice, slice]) -> Plane:
+        near = np.zeros(self.x[window].shape, bool)
+        for (ax, ay), (bx, by) in itertools.pairwise(points):
+            dx, dy, px, py = bx - ax, by - ay, self.x[window] - ax, self.y[window] - ay
+            along = np.clip((px * dx + py * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
+            near |= (px - along * dx) ** 2 + (py - along * dy) ** 2 <= (width / 2) ** 2
+        return near
+
+    def _around(self, points: Points, width: float) -> tuple[slice, slice]:
+        xs, ys = zip(*points, strict=True)
+        rows = slice(max(0, int((min(ys) - width) * FINE) - 1), max(0, int((max(ys) + width) * FINE) + 2))
+        return rows, slice(max(0, int((min(xs) - width) * FINE) - 1), max(0, int((max(xs) + width) * FINE) + 2))
 
 
 def sky(canvas: Canvas) -> None:
@@ -178,7 +189,7 @@ def boat(canvas: Canvas) -> None:
     for x, y, size in ((268.0, 232.0, 1.0), (436.0, 219.0, 0.55)):
         hull = [(-26, 0), (25, -2), (18, 9), (-19, 9)]
         canvas.paint(canvas.polygon([(x + px * size, y + py * size) for px, py in hull]), (0.33, 0.12, 0.12))
-        canvas.paint(canvas.stroke([(x - 25 * size, y + 2 * size), (x + 23 * size, y)], 0.8 * size), (0.95, 0.90, 0.80))
+        canvas.line([(x - 25 * size, y + 2 * size), (x + 23 * size, y)], 0.8 * size, (0.95, 0.90, 0.80))
         main, fore = [(-1, -62), (-1, -6), (-24, -6)], [(2, -56), (24, -5), (2, -7)]
         for sail, colour in ((main, (0.97, 0.93, 0.85)), (fore, (0.86, 0.76, 0.68))):
             canvas.paint(canvas.polygon([(x + px * size, y + py * size) for px, py in sail]), colour)
@@ -186,10 +197,10 @@ def boat(canvas: Canvas) -> None:
             top = -62 + step * 9.3
             left = -1 - 23 * (step * 9.3) / 56
             seam = [(x + left * size, y + top * size), (x - size, y + top * size)]
-            canvas.paint(canvas.stroke(seam, 0.4), (0.62, 0.52, 0.50))
+            canvas.line(seam, 0.4, (0.62, 0.52, 0.50))
         for ax, ay, bx, by in ((0.5, -66, 0.5, 0), (0.5, -65, 26, -2), (0.5, -65, -26, 0), (-24, -5.5, 0.5, -5.5)):
             line = [(x + ax * size, y + ay * size), (x + bx * size, y + by * size)]
-            canvas.paint(canvas.stroke(line, 1.1 if ax == bx else 0.5), (0.16, 0.12, 0.14))
+            canvas.line(line, 1.1 if ax == bx else 0.5, (0.16, 0.12, 0.14))
 
 
 def lighthouse(canvas: Canvas) -> None:
@@ -223,14 +234,14 @@ def lighthouse(canvas: Canvas) -> None:
     canvas.paint(canvas.polygon([(x - 11, 46), (x + 11, 46), (x + 11, 70), (x - 11, 70)]), (1.0, 0.92, 0.62))
     canvas.paint(np.exp(-(((canvas.x - x) / 5) ** 2) - ((canvas.y - 58) / 7) ** 2), (1.0, 1.0, 0.95))
     for place in range(-10, 11, 4):
-        canvas.paint(canvas.stroke([(x + place, 46), (x + place + 4, 70)], 0.45), (0.20, 0.16, 0.20))
-        canvas.paint(canvas.stroke([(x + place + 4, 46), (x + place, 70)], 0.45), (0.20, 0.16, 0.20))
+        canvas.line([(x + place, 46), (x + place + 4, 70)], 0.45, (0.20, 0.16, 0.20))
+        canvas.line([(x + place + 4, 46), (x + place, 70)], 0.45, (0.20, 0.16, 0.20))
     canvas.paint(canvas.polygon([(x - 14, 47), (x, 30), (x + 14, 47)]) | canvas.disc(x, 30, 2.4), (0.62, 0.13, 0.14))
-    canvas.paint(canvas.stroke([(x, 30), (x, 16)], 0.8), (0.13, 0.11, 0.16))
+    canvas.line([(x, 30), (x, 16)], 0.8, (0.13, 0.11, 0.16))
     for place in range(-21, 22, 3):
-        canvas.paint(canvas.stroke([(x + place, 62), (x + place, 70)], 0.5), (0.10, 0.09, 0.14))
+        canvas.line([(x + place, 62), (x + place, 70)], 0.5, (0.10, 0.09, 0.14))
     for y in (62.0, 66.0):
-        canvas.paint(canvas.stroke([(x - 21.5, y), (x + 21.5, y)], 0.6), (0.10, 0.09, 0.14))
+        canvas.line([(x - 21.5, y), (x + 21.5, y)], 0.6, (0.10, 0.09, 0.14))
 
 
 def shore(canvas: Canvas) -> None:
@@ -245,7 +256,7 @@ def shore(canvas: Canvas) -> None:
         y = 254 + 0.0021 * (x - 95) ** 2 + canvas.uniform(0, 40)
         lean, height, light = canvas.uniform(-3, 5), canvas.uniform(4, 12), canvas.uniform(0.5, 1.2)
         blade = [(x, y), (x + lean * 0.3, y - height * 0.6), (x + lean, y - height)]
-        canvas.paint(canvas.stroke(blade, 0.6), (0.27 * light, 0.36 * light, 0.17 * light))
+        canvas.line(blade, 0.6, (0.27 * light, 0.36 * light, 0.17 * light))
 
 
 def board(canvas: Canvas) -> None:
