@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from srwatchd.codec.metadata import profile_fits
+from srwatchd.codec.icc import profile_fits
 from srwatchd.codec.vips import pyvips
 from srwatchd.errors import PermanentError
 

@@ -19,7 +19,8 @@ from srwatchd.codec.picture import PictureInfo
 from srwatchd.codec.plain import inspect_plain, load_plain
 from srwatchd.codec.raster import RasterWriter
 from srwatchd.codec.sniff import HEAD_SIZE, sniff
-from srwatchd.codec.structure import check_gif, check_jpeg, check_png, check_riff
+from srwatchd.codec.structure import Edit, check_gif, check_jpeg, check_png, check_riff
+from srwatchd.codec.tiff import check_tiff, exif_of
 from srwatchd.codec.vips import Feed, rows, strip_height
 from srwatchd.errors import PermanentError
 from srwatchd.storage import host_errors
@@ -31,6 +32,27 @@ __all__ = ["PictureInfo", "decode", "inspect", "stored_strips"]
 
 _STREAMED_BYTES = 16 << 20
 _PLAIN = ("bmp", "jp2")
+_WHOLE = 3
+"""Bytes of memory per byte of a picture that is decoded as a whole: the decoder's, libvips' and a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What may be decoded."""
+
+    max_pixels: int
+    max_decode_bytes: int | None
+
+    def check(self, info: PictureInfo) -> None:
+        """Raise PermanentError ``too_many_pixels`` or ``too_large_for_memory``."""
+        size = f"{info.width} x {info.height} pixels"
+        if info.pixels > self.max_pixels:
+            raise PermanentError("too_many_pixels", f"It has {size}; the limit is {self.max_pixels} pixels.")
+        if self.max_decode_bytes is not None and info.decode_bytes > self.max_decode_bytes:
+            needed, allowed = info.decode_bytes >> 20, self.max_decode_bytes >> 20
+            kind = FORMATS[info.format].title
+            what = f"Decoding {size} of this kind of {kind} needs {needed} MiB; {allowed} are allowed."
+            raise PermanentError("too_large_for_memory", what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +96,8 @@ def decode(
     files. No descriptor is closed and no offset is used.
     """
     feed = Feed(source_fd)
-    opened = _open(feed)
+    opened = _open(feed, _Limits(max_pixels, max_decode_bytes))
     info = opened.info
-    _check_size(info, max_pixels, max_decode_bytes)
     pixels = load_plain(feed, info) if opened.image is None else None
     if pixels is not None:
         depth = pixels.itemsize * 8
@@ -112,6 +133,8 @@ def _image_strips(feed: Feed, opened: _Opened, icc: str) -> tuple[Carry, Iterato
     with feed.damage():
         image, profile = to_raster(opened.image, opened.layout or layout_of(opened.image), icc=icc)
         carry = replace(collect(opened.image), icc=profile).upright()
+    if opened.info.format == "tiff":
+        carry = replace(carry, exif=exif_of(feed.read, feed.size))
     return carry, _guarded(feed, image)
 
 
@@ -131,27 +154,22 @@ def _array_strips(pixels: Any) -> Iterator[tuple[int, Any]]:
         yield top, pixels[top : top + height].reshape(-1).view("uint8")
 
 
-def _check_size(info: PictureInfo, max_pixels: int, max_decode_bytes: int | None) -> None:
-    size = f"{info.width} x {info.height} pixels"
-    if info.pixels > max_pixels:
-        raise PermanentError("too_many_pixels", f"It has {size}; the limit is {max_pixels} pixels.")
-    if max_decode_bytes is not None and info.decode_bytes > max_decode_bytes:
-        needed, allowed = info.decode_bytes >> 20, max_decode_bytes >> 20
-        what = (
-            f"Decoding {size} of this kind of {FORMATS[info.format].title} needs {needed} MiB; {allowed} are allowed."
-        )
-        raise PermanentError("too_large_for_memory", what)
-
-
-def _open(feed: Feed) -> _Opened:
+def _open(feed: Feed, limits: _Limits | None = None) -> _Opened:
     if feed.size == 0:
         raise PermanentError("empty", "The file is empty.")
     head = feed.read(HEAD_SIZE, 0)
     name = check_decodable(_known(head)).name
     if name in _PLAIN:
-        return _Opened(inspect_plain(feed, name), 1)
-    whole = _check_structure(feed, name, head)
-    image = feed.open(name)
+        plain = inspect_plain(feed, name)
+        if limits is not None:
+            limits.check(plain)
+        return _Opened(plain, 1)
+    if name == "webp":
+        across, down = check_riff(feed.read, feed.size)
+        if limits is not None:  # libvips takes memory for the whole picture to read its header
+            limits.check(PictureInfo(across, down, 3, 8, name, sealed=False, decode_bytes=_WHOLE * across * down * 3))
+    whole, edits = _check_structure(feed, name, head)
+    image = feed.open(name, edits=edits)
     if image.get_typeof("n-pages") and image.get("n-pages") > 1:
         kind = "pages" if name == "tiff" else "frames"
         raise PermanentError(
@@ -164,10 +182,10 @@ def _open(feed: Feed) -> _Opened:
     width, height = (image.height, image.width) if turned else (image.width, image.height)
     stored = image.width * image.height * image.bands * layout.depth // 8
     needed = _STREAMED_BYTES + (whole * stored if whole else 0)
-    sealed = FORMATS[name].sealed
-    return _Opened(
-        PictureInfo(width, height, layout.channels, layout.depth, name, sealed, needed), orientation, image, layout
-    )
+    info = PictureInfo(width, height, layout.channels, layout.depth, name, FORMATS[name].sealed, needed)
+    if limits is not None:
+        limits.check(info)
+    return _Opened(info, orientation, image, layout)
 
 
 def _known(head: bytes) -> str | None:
@@ -178,19 +196,21 @@ def _known(head: bytes) -> str | None:
     return name
 
 
-def _check_structure(feed: Feed, name: str, head: bytes) -> int:
-    """How many bytes per stored byte the decoder keeps in memory, 0 if it streams. Raises what the walks raise."""
+def _check_structure(feed: Feed, name: str, head: bytes) -> tuple[int, tuple[Edit, ...]]:
+    """How many bytes per stored byte the decoder keeps in memory (0: it streams), and what it must read differently.
+
+    Raises what the walks raise.
+    """
     match name:
         case "jpeg":
-            return 2 if check_jpeg(feed.read) else 0
+            form = check_jpeg(feed.read)
+            return 2 if form.progressive else 0, form.edits
         case "png":
-            return 1 if check_png(feed.read) else 0
+            return 1 if check_png(feed.read) else 0, ()
         case "gif":
             check_gif(feed.read)
-        case "webp":
-            check_riff(feed.read, feed.size)
         case "avif" if head[8:12] == b"avis":
             raise PermanentError("unsupported_content", "It is an animated AVIF.")
         case "tiff":
-            return 0
-    return 3
+            return 0, check_tiff(feed.read, feed.size)
+    return _WHOLE, ()

@@ -22,13 +22,15 @@ PNG, JPEG and TIFF stream; WebP, AVIF and GIF hold the whole picture in memory (
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.codec.carry import read_carry
 from srwatchd.codec.formats import FORMATS, check_limits, stored_depth
-from srwatchd.codec.metadata import attach, profile_fits
+from srwatchd.codec.icc import as_rgb, profile_fits
+from srwatchd.codec.metadata import attach
 from srwatchd.codec.raster import map_raster
+from srwatchd.codec.tiff import add_exif
 from srwatchd.codec.vips import Sink, check_memory, pyvips
 from srwatchd.errors import PermanentError
 from srwatchd.storage import host_errors
@@ -101,14 +103,13 @@ def encode(
         carry = carry.only_colour()
     elif output.metadata == "gps-stripped":
         carry = carry.without_gps()
+    gps = output.metadata == "keep"
     module = pyvips()
     with host_errors("staging", "writing the result to"):
         sink = Sink(staged_fd, on_progress=on_progress)
     try:
         image = _prepared(map_raster(raster_fd, (height, width, info.channels), info.depth), info, output)
-        image = attach(image, carry, gps=output.metadata == "keep")
-        if carry.icc and not profile_fits(carry.icc, _stored_colour(output.format, info)):
-            image.remove("icc-profile-data")
+        image = attach(image, replace(carry, icc=_stored_profile(carry.icc, output.format, info)), gps=gps)
         saver, options = _saver(output, image)
         getattr(image, saver)(sink.target(), **options)
     except module.Error as error:
@@ -122,10 +123,17 @@ def encode(
     if (failure := sink.failure()) is not None:
         with host_errors("staging", "writing the result to"):
             raise failure
+    if output.format == "tiff" and carry.exif:
+        with host_errors("staging", "writing the result to"):
+            add_exif(staged_fd, carry.exif, width=final[0], height=final[1], gps=gps)
 
 
-def _stored_colour(name: str, info: PictureInfo) -> str:
-    return "grey" if info.channels < 3 and FORMATS[name].grey else "rgb"
+def _stored_profile(icc: bytes, name: str, info: PictureInfo) -> bytes:
+    """The profile for the values as format ``name`` stores them: a grey one becomes one for RGB where it has to."""
+    stored = "grey" if info.channels < 3 and FORMATS[name].grey else "rgb"
+    if stored == "rgb" and profile_fits(icc, "grey"):
+        return as_rgb(icc)
+    return icc if profile_fits(icc, stored) else b""
 
 
 def _prepared(pixels: Any, info: PictureInfo, output: EncodeOptions) -> Any:

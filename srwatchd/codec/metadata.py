@@ -7,11 +7,10 @@ from typing import Any, Final
 from srwatchd.codec.carry import Carry
 from srwatchd.codec.vips import pyvips
 
-__all__ = ["attach", "collect", "profile_fits"]
+__all__ = ["attach", "collect"]
 
 _MM_PER_INCH: Final = 25.4
 _DEFAULT_DPI: Final = (72.0, 72.0)
-_SPACES: Final = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
 _GPS_IFD: Final = "exif-ifd3-"
 _LEFT_OUT: Final = ("exif-ifd1-", "exif-ifd0-Orientation", "jpeg-thumbnail-data")
 
@@ -53,11 +52,6 @@ def _exif_number(image: Any, field: str) -> float | None:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
         return None
-
-
-def profile_fits(icc: bytes, colour: str) -> bool:
-    """Whether a profile is one for "grey", "rgb" or "cmyk" values (ICC.1:2022, 7.2.6 data colour space)."""
-    return len(icc) > 128 and icc[36:40] == b"acsp" and _SPACES.get(icc[16:20]) == colour
 
 
 def attach(image: Any, carry: Carry, *, gps: bool) -> Any:

@@ -9,11 +9,22 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from srwatchd.errors import PermanentError
 
-__all__ = ["Read", "check_bmp", "check_gif", "check_jp2", "check_jpeg", "check_png", "check_riff"]
+__all__ = [
+    "Edit",
+    "JpegForm",
+    "Read",
+    "check_bmp",
+    "check_gif",
+    "check_jp2",
+    "check_jpeg",
+    "check_png",
+    "check_riff",
+]
 
 Read = Callable[[int, int], bytes]
 
@@ -21,10 +32,53 @@ _CHUNK: Final = 1 << 18
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _EOI, _SOS = 0xD9, 0xDA
 _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_SEQUENTIAL: Final = frozenset({0xC0, 0xC1, 0xC9})
+_METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
+_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_APP0: Final = 0xE0
+_WHOLE_SPECTRUM: Final = b"\x00\x3f\x00"
+_MOST_PIECES: Final = 2_000_000
+"""Segments, chunks or blocks of a file that are looked at; a GIF of 500 MB has as many."""
+
+_MOST_SCANS: Final = 500
+"""Scans of a JPEG; encoders write about ten."""
+
+_MOST_METADATA: Final = 64 << 20
+"""Bytes of a JPEG's application and comment segments together; decoders keep them all in memory."""
+
+_NO_END: Final = "the JPEG ends before its end-of-image marker"
+_MOST_STRAY: Final = 4096
+"""Fewer bytes than this between two JPEG segments are a writer's sloppiness; a block or more is a hole in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """``length`` bytes of a file from ``offset`` on, read as ``replacement`` instead."""
+
+    offset: int
+    length: int
+    replacement: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegForm:
+    """Whether a JPEG is progressive, and what of it must be read differently for a strict decoder to be content.
+
+    Cameras, phones and converters write such files; every viewer shows them. The edits, in the order of their offsets,
+    drop stray bytes between segments, correct the spectral selection of a sequential scan (which decoders ignore) and
+    the major version of JFIF. Picture data is never touched, so damage stays as visible as it was.
+    """
+
+    progressive: bool
+    edits: tuple[Edit, ...] = ()
 
 
 def _incomplete(what: str) -> PermanentError:
     return PermanentError("incomplete", f"The file is incomplete or damaged: {what}.")
+
+
+def _excessive(what: str) -> PermanentError:
+    return PermanentError("unsupported_content", f"It has more than {what}: it is built to overwhelm a reader.")
 
 
 def _need(read: Read, length: int, offset: int, what: str) -> bytes:
@@ -34,31 +88,61 @@ def _need(read: Read, length: int, offset: int, what: str) -> bytes:
     return data
 
 
-def check_jpeg(read: Read) -> bool:
-    """Whether a JPEG is progressive; PermanentError ``incomplete`` unless a scan and the end-of-image marker are there.
+def check_jpeg(read: Read) -> JpegForm:
+    """The form of a JPEG; PermanentError ``incomplete`` unless a scan and the end-of-image marker are there.
 
     ITU-T T.81, annex B: marker segments carry their length, entropy-coded data follows each SOS up to the next marker
-    that is neither stuffing nor a restart.
+    that is neither stuffing nor a restart. What follows the end-of-image marker (thumbnails, videos, makers' trailers)
+    is of no concern.
     """
-    offset, progressive, scanned = 2, False, False
-    while True:
-        data = _need(read, 2, offset, "the JPEG ends before its end-of-image marker")
-        if data[0] != 0xFF:
-            raise _incomplete("the JPEG's segments do not follow each other")
-        marker = data[1]
-        if marker == 0xFF:
-            offset += 1
-            continue
+    offset, frame, scans, metadata = 2, 0, 0, 0
+    edits: list[Edit] = []
+    for _ in range(_MOST_PIECES):
+        start = _jpeg_segment(read, offset)
+        if read(start - offset, offset).strip(b"\xff"):  # 0xff itself is legal filling
+            edits.append(Edit(offset, start - offset))
+        marker = _need(read, 2, start, _NO_END)[1]
         if marker == _EOI:
-            if not scanned:
+            if not scans:
                 raise _incomplete("the JPEG holds no picture")
-            return progressive
-        progressive |= marker in _PROGRESSIVE
-        (length,) = struct.unpack(">H", _need(read, 2, offset + 2, "a JPEG segment is cut short"))
-        offset += 2 + max(length, 2)
-        if marker == _SOS:
-            scanned = True
+            return JpegForm(frame in _PROGRESSIVE, tuple(edits))
+        if marker in _ALONE:
+            offset = start + 2
+            continue
+        (length,) = struct.unpack(">H", _need(read, 2, start + 2, "a JPEG segment is cut short"))
+        offset = start + 2 + max(length, 2)
+        frame = marker if marker in _PROGRESSIVE | _SEQUENTIAL else frame
+        edits += _jpeg_oddities(read, marker, start, offset, frame)
+        if marker in _METADATA:
+            metadata += length
+        elif marker == _SOS:
+            scans += 1
             offset = _next_jpeg_marker(read, offset)
+        if metadata > _MOST_METADATA:
+            raise _excessive(f"{_MOST_METADATA >> 20} MiB of metadata")
+        if scans > _MOST_SCANS:
+            raise _excessive(f"{_MOST_SCANS} scans")
+    raise _excessive(f"{_MOST_PIECES} segments")
+
+
+def _jpeg_segment(read: Read, offset: int) -> int:
+    """Where the next marker begins; up to ``_MOST_STRAY`` bytes that belong to no segment are passed over."""
+    data = _need(read, 2, offset, _NO_END)
+    if data[0] == 0xFF and data[1] not in (0x00, 0xFF):
+        return offset
+    found = re.search(rb"\xff[^\x00\xff]", read(_MOST_STRAY, offset), re.DOTALL)
+    if found is None:
+        raise _incomplete("the JPEG's segments do not follow each other")
+    return offset + found.start()
+
+
+def _jpeg_oddities(read: Read, marker: int, start: int, end: int, frame: int) -> list[Edit]:
+    """What a strict decoder would stumble over in one segment."""
+    if marker == _SOS and frame in _SEQUENTIAL and end - start >= 5 and read(3, end - 3) != _WHOLE_SPECTRUM:
+        return [Edit(end - 3, 3, _WHOLE_SPECTRUM)]
+    if marker == _APP0 and read(5, start + 4) == b"JFIF\x00" and read(1, start + 9) != b"\x01":
+        return [Edit(start + 9, 1, b"\x01")]
+    return []
 
 
 def _next_jpeg_marker(read: Read, offset: int) -> int:
@@ -75,7 +159,7 @@ def check_png(read: Read) -> bool:
     """Whether a PNG is interlaced; ``incomplete`` unless its chunks reach IEND, ``unsupported_content`` if animated."""
     header = _need(read, 29, 0, "the PNG header is cut short")
     offset = 8
-    while True:
+    for _ in range(_MOST_PIECES):
         length, kind = struct.unpack(">I4s", _need(read, 8, offset, "the PNG ends before its IEND chunk"))
         if kind == b"acTL" and struct.unpack(">I", _need(read, 4, offset + 8, "a PNG chunk is cut short"))[0] > 1:
             raise PermanentError("unsupported_content", "It is an animated PNG.")
@@ -83,14 +167,15 @@ def check_png(read: Read) -> bool:
         if kind == b"IEND":
             _need(read, 4, offset - 4, "the PNG ends inside its IEND chunk")
             return header[28] != 0
+    raise _excessive(f"{_MOST_PIECES} chunks")
 
 
 def check_gif(read: Read) -> None:
     """``incomplete`` unless a GIF's blocks reach its trailer, ``unsupported_content`` if it has several pictures."""
     header = _need(read, 13, 0, "the GIF header is cut short")
     offset = 13 + _colour_table(header[10])
-    pictures = 0
-    while True:
+    pictures = pieces = 0
+    while pieces < _MOST_PIECES:
         kind = _need(read, 1, offset, "the GIF ends before its trailer")[0]
         if kind == 0x3B:
             return
@@ -103,22 +188,38 @@ def check_gif(read: Read) -> None:
             offset += 2
         else:
             raise _incomplete("the GIF's blocks do not follow each other")
-        while size := _need(read, 1, offset, "the GIF ends inside a block")[0]:
+        while (size := _need(read, 1, offset, "the GIF ends inside a block")[0]) and pieces < _MOST_PIECES:
             offset += 1 + size
+            pieces += 1
         offset += 1
+        pieces += 1
+    raise _excessive(f"{_MOST_PIECES} blocks")
 
 
 def _colour_table(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def check_riff(read: Read, size: int) -> None:
-    """``incomplete`` unless a WebP is as long (``size``) as its header says; ``unsupported_content`` if animated."""
-    header = _need(read, 21, 0, "the WebP header is cut short")
+def check_riff(read: Read, size: int) -> tuple[int, int]:
+    """Width and height of a WebP; ``incomplete`` unless it is as long (``size``) as its header says.
+
+    ``unsupported_content`` if it is animated. RFC 9649, 2.4 to 2.7.
+    """
+    header = _need(read, 30, 0, "the WebP header is cut short")
     if struct.unpack("<I", header[4:8])[0] + 8 > size:
         raise _incomplete("the WebP is shorter than its header says")
-    if header[12:16] == b"VP8X" and header[20] & 2:
-        raise PermanentError("unsupported_content", "It is an animated WebP.")
+    match header[12:16]:
+        case b"VP8X":
+            if header[20] & 2:
+                raise PermanentError("unsupported_content", "It is an animated WebP.")
+            return 1 + int.from_bytes(header[24:27], "little"), 1 + int.from_bytes(header[27:30], "little")
+        case b"VP8L":
+            bits = int.from_bytes(header[21:25], "little")
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case b"VP8 ":
+            across, down = struct.unpack("<HH", header[26:30])
+            return across & 0x3FFF, down & 0x3FFF
+    raise _incomplete("the WebP holds no picture")
 
 
 def check_bmp(read: Read, size: int) -> tuple[int, int]:
@@ -160,7 +261,7 @@ def check_jp2(read: Read, size: int) -> tuple[int, int, int, int]:
 def _codestream(read: Read, size: int) -> tuple[int, int]:
     """Where the contiguous codestream box of a JP2 file has its content."""
     offset = 0
-    while True:
+    for _ in range(_MOST_PIECES):
         length, kind = struct.unpack(">I4s", _need(read, 8, offset, "the JPEG 2000 file has no codestream"))
         body = 8
         if length == 1:
@@ -172,3 +273,4 @@ def _codestream(read: Read, size: int) -> tuple[int, int]:
         if kind == b"jp2c":
             return offset + body, end
         offset = end
+    raise _excessive(f"{_MOST_PIECES} boxes")

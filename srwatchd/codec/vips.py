@@ -7,6 +7,7 @@ an errno arrives as the errno it was, and no descriptor is ever closed here.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import logging
 import os
@@ -16,11 +17,15 @@ from srwatchd.errors import PermanentError, TransientError
 from srwatchd.storage import host_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from srwatchd.codec.structure import Edit
 
 __all__ = ["Feed", "Sink", "check_memory", "pyvips", "rows", "strip_height"]
 
-_STRIP_BYTES: Final = 4 << 20
+_STRIP_BYTES: Final = 1 << 20
+_WINDOW_BYTES: Final = 64 << 10
+_SHORTAGES: Final = ("out of memory", "insufficient memory", "failed to allocate", "cannot allocate", "no space for")
 _LOADERS: Final[dict[str, str]] = {
     "jpeg": "jpegload_source",
     "png": "pngload_source",
@@ -50,17 +55,35 @@ def pyvips() -> Any:
 
 
 class _Reader:
-    """The callbacks of a source. They must not refer to it: such a cycle would keep each picture for a while."""
+    """The callbacks of a source. They must not refer to it: such a cycle would keep each picture for a while.
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    ``edits`` change what libvips sees of the file; offsets and sizes are then those of the edited file.
+    """
+
+    def __init__(self, descriptor: int, size: int, edits: Sequence[Edit] = ()) -> None:
         self._descriptor = descriptor
-        self._size = size
+        self._pieces: list[tuple[int, int, bytes]] = []  # where each begins, its offset in the file, or its bytes
+        at = begin = 0
+        for edit in edits:
+            self._pieces += [(at, begin, b""), (at + edit.offset - begin, 0, edit.replacement)]
+            at += edit.offset - begin + len(edit.replacement)
+            begin = edit.offset + edit.length
+        self._pieces.append((at, begin, b""))
+        self._size = at + size - begin
         self._position = 0
         self.error: OSError | None = None
 
     def read(self, length: int) -> bytes:
+        number = bisect.bisect_right(self._pieces, self._position, key=lambda piece: piece[0]) - 1
+        begin, offset, replacement = self._pieces[number]
+        within = self._position - begin
+        if number + 1 < len(self._pieces):
+            length = min(length, self._pieces[number + 1][0] - self._position)
         try:
-            data = os.pread(self._descriptor, length, self._position)
+            if replacement:
+                data = replacement[within : within + length]
+            else:
+                data = os.pread(self._descriptor, length, offset + within)
         except OSError as error:
             self.error = error
             return b""
@@ -81,25 +104,37 @@ class Feed:
         with host_errors("source", "reading the"):
             self.size = os.fstat(descriptor).st_size
         self._reader = _Reader(descriptor, self.size)
+        self._window, self._window_at = b"", 0
         self._source: Any = None  # pyvips frees the callbacks with this object, libvips may still call them
 
     def read(self, length: int, offset: int) -> bytes:
-        """Up to ``length`` bytes from ``offset``, fewer only at the end of the file; HostError when it fails."""
-        with host_errors("source", "reading the"):
-            return os.pread(self._descriptor, length, offset)
+        """Up to ``length`` bytes from ``offset``, fewer only at the end of the file; HostError when it fails.
 
-    def open(self, name: str) -> Any:
-        """The header of a picture of format ``name`` as a sequential libvips image, any warning being an error.
-
-        The image may be used for as long as this object lives.
+        Small pieces come from a window, for a file may consist of a million of them.
         """
+        within = offset - self._window_at
+        if within >= 0 and within + length <= len(self._window):
+            return self._window[within : within + length]
+        with host_errors("source", "reading the"):
+            if length >= _WINDOW_BYTES:
+                return os.pread(self._descriptor, length, offset)
+            self._window, self._window_at = os.pread(self._descriptor, _WINDOW_BYTES, offset), offset
+        return self._window[:length]
+
+    def open(self, name: str, *, edits: Sequence[Edit] = (), fail_on: str = "warning") -> Any:
+        """The header of a picture of format ``name`` as a sequential libvips image; a warning is an error by default.
+
+        ``edits`` change what libvips sees. The image may be used for as long as this object lives.
+        """
+        if edits:
+            self._reader = _Reader(self._descriptor, self.size, edits)
         self._source = pyvips().SourceCustom()
         self._source.on_read(self._reader.read)
         self._source.on_seek(self._reader.seek)
         options = {"unlimited": True} if name == "png" else {}
         load = getattr(pyvips().Image, _LOADERS[name])
         with self.damage():
-            image = load(self._source, access="sequential", fail_on="warning", **options)
+            image = load(self._source, access="sequential", fail_on=fail_on, **options)
         return image  # noqa: RET504 - damage() raises, it never swallows
 
     def damage(self) -> _Damage:
@@ -128,7 +163,8 @@ class _Damage:
 
 def check_memory(error: Exception) -> None:
     """Raise TransientError ``out_of_memory`` if that is what a libvips error is about."""
-    if "out of memory" in str(error).lower():
+    text = str(error).lower()
+    if any(shortage in text for shortage in _SHORTAGES):
         raise TransientError("out_of_memory", "The codec ran out of memory.") from error
 
 

@@ -1,7 +1,10 @@
 """Between pixels and what a network sees: luma in [0, 1] for the luma models, BGR minus a mean for EDSR.
 
-The formulas are those of ``cv2.dnn_superres``: full-range Y'CrCb of ITU-R BT.601 (JFIF), Cr and Cb resized
-bilinearly. One thing is better here: the result is rounded once, in RGB, not twice.
+The formulas are those of ``cv2.dnn_superres``: full-range Y'CrCb of ITU-R BT.601 (JFIF). Two things are better here:
+the result is rounded once, in RGB, not twice, and Cr and Cb are resized bicubically, not bilinearly. RGB PSNR of
+FSRCNN x3 on half of Kodak: 26.904 dB by ``dnn_superres``, 26.921 with bilinear, 26.948 with bicubic colour (up to 0.1
+dB more on one picture); the difference to ``dnn_superres`` grows from 0.50 to 0.62 levels on average, and on the edges
+of saturated colours from 12 to 28 at most.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ def finish(planes: NDArray[np.float32], prepared: Prepared, spec: ModelSpec) -> 
     if prepared.grey:
         return _rounded(luma[:, :, np.newaxis], prepared.dtype)
     size = (luma.shape[1], luma.shape[0])
-    chroma = [_CV.resize(plane, size, interpolation=_CV.INTER_LINEAR) for plane in prepared.chroma]
+    chroma = [_CV.resize(plane, size, interpolation=_CV.INTER_CUBIC) for plane in prepared.chroma]
     merged = _CV.merge([luma, *chroma])
     return _rounded(_CV.cvtColor(merged, _CV.COLOR_YCrCb2RGB, dst=merged), prepared.dtype)
 

@@ -29,7 +29,33 @@ def reader(data):
 )
 def test_whole_jpegs(data, progressive):
     """Scans, stuffing, restarts, fill bytes and bytes after the end are understood."""
-    assert structure.check_jpeg(reader(data)) is progressive
+    assert structure.check_jpeg(reader(data)) == structure.JpegForm(progressive)
+
+
+JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x02" + bytes(7)
+SOF0, SCAN = b"\xff\xc0\x00\x02", b"\xff\xda\x00\x06\x00\x00\x3f\x00"
+
+
+@pytest.mark.parametrize(
+    ("data", "edits"),
+    [
+        (SOI + b"\x00\x00\x11" + SOF0 + SCAN + b"abc" + EOI, [structure.Edit(2, 3)]),
+        (SOI + SOF0 + b"\xff\x00" + SCAN + b"abc" + EOI, [structure.Edit(6, 2)]),
+        (SOI + SOF0 + SCAN[:5] + bytes(3) + b"abc" + EOI, [structure.Edit(11, 3, b"\x00\x3f\x00")]),
+        (SOI + JFIF.replace(b"\x01\x02", b"\x02\x01") + SOF0 + SCAN + EOI, [structure.Edit(11, 1, b"\x01")]),
+        (SOI + JFIF + b"\xff\xd0\xff\x01" + SOF0 + SCAN + EOI, []),
+        (SOI + b"\xff\xc2\x00\x02" + SCAN[:5] + bytes(3) + b"abc" + EOI, []),
+    ],
+)
+def test_sloppy_jpegs_are_read_differently(data, edits):
+    """Stray bytes, an unknown JFIF version and the scan parameters that some phones leave at zero do no harm."""
+    assert list(structure.check_jpeg(reader(data)).edits) == edits
+
+
+def test_a_hole_in_the_header_of_a_jpeg_is_damage():
+    """A block of zeros between segments is where metadata got lost, not sloppiness."""
+    with pytest.raises(PermanentError, match="do not follow"):
+        structure.check_jpeg(reader(SOI + bytes(4096) + SOF0 + SCAN + EOI))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""What libvips leaves to us in TIFF files: EXIF in and out, tags that are not as they should be, and 8 bit CIELAB."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, Final
+
+from srwatchd.codec.raster import write_all
+from srwatchd.codec.structure import Edit
+from srwatchd.codec.tags import Field, Layout, Tiff
+from srwatchd.errors import PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from srwatchd.codec.structure import Read
+    from srwatchd.codec.tags import Record
+
+__all__ = ["add_exif", "check_tiff", "exif_of"]
+
+_EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_PIXELS_ACROSS, _PIXELS_DOWN = 0xA002, 0xA003
+_BITS, _PHOTOMETRIC = 258, 262
+_CIELAB: Final = (8, 9)
+_DESCRIPTIVE: Final = frozenset({270, 271, 272, 305, 306, 315, 33432, *range(40091, 40096)})
+"""Tags of a TIFF's own directory that EXIF has, too: description, maker, model, software, date, artist, copyright."""
+
+_NEEDED: Final = frozenset(
+    {*range(254, 297), 301, *range(317, 326), 330, 332, 334, *range(336, 344), 347, *range(512, 522), *range(529, 533)}
+    | {700, 32995, 32996, 33723, 34675, 65537}
+)
+"""Tags without which pixels, colours or metadata would be read differently; TIFF 6.0 and libtiff's own."""
+
+_LARGEST_VALUE: Final = 32 << 10
+_LARGEST_BLOCK: Final = 60_000
+"""An EXIF block has to fit one JPEG segment of 65533 bytes."""
+
+_MARK: Final = b"Exif\0\0"
+
+
+def check_tiff(read: Read, size: int) -> tuple[Edit, ...]:
+    """What of a TIFF must be read differently for a strict decoder to be content; it never touches picture data.
+
+    Scanners and converters write directories that are out of order, or with private tags of unknown types or without a
+    value; these tags are left out and the others sorted. Raises PermanentError ``unsupported_content`` for 8 bit
+    CIELAB, which libvips cannot read, and ``incomplete`` when the directory does not lie in the file.
+    """
+    try:
+        tiff = Tiff(read, size)
+        records, following = tiff.records(tiff.first)
+    except ValueError as error:
+        raise PermanentError("incomplete", f"The file is incomplete or damaged: {error} (TIFF).") from error
+    values = {record.tag: tiff.field(record) for record in records if record.tag in (_BITS, _PHOTOMETRIC)
+              and tiff.inside(record) and record.size <= _LARGEST_VALUE}  # fmt: skip
+    if _PHOTOMETRIC in values and values[_PHOTOMETRIC].first() in _CIELAB and _first(values, _BITS) == 8:
+        raise PermanentError("unsupported_content", "Its colours are 8 bit CIELAB; 16 bit CIELAB and RGB are read.")
+    kept = sorted(
+        {record.tag: record for record in records if tiff.inside(record) or record.tag in _NEEDED}.values(),
+        key=lambda record: record.tag,
+    )
+    if kept == records:
+        return ()
+    padding = -size % 8
+    layout = Layout(size + padding, big=tiff.big, order=tiff.order)
+    offset = layout.directory((), records=kept, following=following)
+    address = struct.pack(f"{tiff.order}{'Q' if tiff.big else 'I'}", offset)
+    return Edit(8 if tiff.big else 4, len(address), address), Edit(size, 0, bytes(padding) + layout.content)
+
+
+def _first(values: dict[int, Field], tag: int) -> int:
+    return values[tag].first() if tag in values else 0
+
+
+def exif_of(read: Read, size: int) -> bytes:
+    r"""The EXIF block (``Exif\0\0`` and a little-endian TIFF) of a TIFF file, empty when it has nothing to tell.
+
+    Descriptive tags, the EXIF and the GPS directory; values of more than 32 KiB are left out, and the largest ones
+    (makers' notes) until the block fits a JPEG.
+    """
+    tiff = Tiff(read, size)
+    described, taken, place = _told(tiff)
+    while True:
+        layout = Layout(8)
+        main = [*described, *_pointers(layout, taken, place, wide=False)]
+        if not main:
+            return b""
+        offset = layout.directory(main)
+        if len(layout.content) <= _LARGEST_BLOCK:
+            return _MARK + struct.pack("<2sHI", b"II", 42, offset) + layout.content
+        largest = max((*described, *taken, *place), key=lambda field: len(field.data))
+        described, taken, place = (
+            [field for field in part if field is not largest] for part in (described, taken, place)
+        )
+
+
+def add_exif(descriptor: int, exif: bytes, *, width: int, height: int, gps: bool) -> None:
+    """Append what the block ``exif`` tells to a TIFF that libvips wrote; OSError when writing fails.
+
+    The file gets a new first directory behind its old end, the old one becomes unused. A block that makes no sense, or
+    a file whose order of bytes is not little-endian, is left as it is.
+    """
+
+    def read(length: int, offset: int) -> bytes:
+        return os.pread(descriptor, length, offset)
+
+    block = exif.removeprefix(_MARK)
+    try:
+        told = _told(Tiff(lambda length, offset: block[offset : offset + length], len(block)))
+        tiff = Tiff(read, os.fstat(descriptor).st_size)
+        records, following = tiff.records(tiff.first)
+    except ValueError:
+        return
+    if tiff.order != "<":
+        return
+    described, taken, place = told
+    taken = [_resized(field, width, height) for field in taken]
+    layout = Layout(tiff.size + -tiff.size % 8, big=tiff.big)
+    fields = [*described, *_pointers(layout, taken, place if gps else [], wide=tiff.big)]
+    fields = _absent(fields, records)
+    if fields:
+        offset = layout.directory(fields, records=records, following=following)
+        write_all(descriptor, bytes(-tiff.size % 8) + layout.content, tiff.size)
+        write_all(descriptor, struct.pack("<Q" if tiff.big else "<I", offset), 8 if tiff.big else 4)
+
+
+def _told(tiff: Tiff) -> tuple[list[Field], list[Field], list[Field]]:
+    """The descriptive tags of a file or block, those of its EXIF directory and those of its GPS directory."""
+    main = tiff.fields(tiff.first, at_most=_LARGEST_VALUE)
+    parts: list[list[Field]] = [[field for field in main if field.tag in _DESCRIPTIVE]]
+    for pointer in (_EXIF, _GPS):
+        places = [field.first() for field in main if field.tag == pointer]
+        found = tiff.fields(places[0], at_most=_LARGEST_VALUE) if places else []
+        parts.append([field for field in found if field.tag != _INTEROPERABILITY])
+    return parts[0], parts[1], parts[2]
+
+
+def _pointers(layout: Layout, taken: list[Field], place: list[Field], *, wide: bool) -> list[Field]:
+    """Lay out the two directories below the first and give the fields that point to them."""
+    return [
+        Field.number(pointer, layout.directory(fields), wide=wide)
+        for pointer, fields in ((_EXIF, taken), (_GPS, place))
+        if fields
+    ]
+
+
+def _resized(field: Field, width: int, height: int) -> Field:
+    size = {_PIXELS_ACROSS: width, _PIXELS_DOWN: height}.get(field.tag)
+    return field if size is None else Field.number(field.tag, size)
+
+
+def _absent(fields: Iterable[Field], records: list[Record]) -> list[Field]:
+    present = {record.tag for record in records}
+    return [field for field in fields if field.tag not in present]
