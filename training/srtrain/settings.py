@@ -26,6 +26,9 @@ class Settings:
     final_rate: float = 0.01
     """Learning rate at the last step, as a share of ``rate``; cosine in between."""
     loss: str = "l1"
+    """``l1`` or ``psnr``; see ``srtrain.train.loss_of``."""
+    psnr_from: int | None = None
+    """From this step on the loss is ``psnr``, whatever ``loss`` says."""
     luma_weight: float = 0.0
     """Weight of an additional loss on luma, for colour networks."""
     average: float = 0.999

@@ -29,6 +29,8 @@ from srtrain.validate import Validation
 
 LOG_EVERY = 100
 PAUSE_CHECK_EVERY = 5
+PSNR_FLOOR = 2e-5
+"""About the square of one 8-bit level; keeps flat patches from ruling the loss."""
 
 
 def learning_rate(settings: Settings, step: int) -> float:
@@ -40,15 +42,28 @@ def learning_rate(settings: Settings, step: int) -> float:
     return settings.rate * (settings.final_rate + (1.0 - settings.final_rate) * cosine)
 
 
-def loss_of(settings: Settings, output: Tensor, target: Tensor) -> Tensor:
-    """Return the training loss of a batch."""
+def loss_of(settings: Settings, step: int, output: Tensor, target: Tensor) -> Tensor:
+    """Return the training loss of a batch at a step.
+
+    ``l1``: mean absolute error. ``psnr``: mean over patches of the logarithm of the patch's mean
+    square error, which is what the scores measure up to a factor; ``PSNR_FLOOR`` is added to it.
+    """
     error = output - target
-    measure = torch.square if settings.loss == "l2" else torch.abs
-    loss = measure(error).mean()
+    planes = [(error, 1.0)]
     if settings.luma_weight and error.shape[1] == 3:
         luma = torch.einsum("nchw,c->nhw", error, torch.tensor(FULL_RANGE_BGR))
-        loss = loss + settings.luma_weight * measure(luma).mean()
-    return loss
+        planes.append((luma, settings.luma_weight))
+    late = settings.psnr_from is not None and step >= settings.psnr_from
+    if late or settings.loss == "psnr":
+        return sum_of(
+            w * (e.square().flatten(1).mean(1) + PSNR_FLOOR).log().mean() for e, w in planes
+        )
+    return sum_of(w * e.abs().mean() for e, w in planes)
+
+
+def sum_of(terms: Iterable[Tensor]) -> Tensor:
+    """Return the sum of at least one tensor."""
+    return torch.stack(list(terms)).sum()
 
 
 class Run:
@@ -141,7 +156,7 @@ class Run:
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half_precision):
             output = forward(low)
-        loss = loss_of(self.settings, output.float(), high)
+        loss = loss_of(self.settings, self.step, output.float(), high)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.step += 1
