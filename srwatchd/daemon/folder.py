@@ -71,6 +71,8 @@ class ServedFolder:
         self._queue = WorkQueue()
         self._running: set[JobRun] = set()
         self._trouble: HostError | None = None
+        self._past_hold: Hold | None = None
+        """The last hold, until a job has ended well: a cause that comes back at once is looked at ever less often."""
         self._lost = False
         self._was_stalled = False
         self._hints: deque[Hint] = deque(maxlen=65536)
@@ -261,6 +263,8 @@ class ServedFolder:
         if outcome is None:
             return
         self.counts[outcome.verdict] += 1
+        if outcome.verdict in (Verdict.DELIVERED, Verdict.QUARANTINED):
+            self._past_hold = None
         if outcome.verdict is Verdict.RETRY and outcome.record is not None:
             self._queue.add_retry(outcome.record, self._loop.time() + wait)
             self._loop.call_later(wait, self._services.wake)
@@ -295,9 +299,10 @@ class ServedFolder:
 
     async def _hold(self, error: HostError) -> None:
         """Stop starting work here until the cause is gone."""
-        before = self.hold
+        known, past = self.hold, self._past_hold
+        before = known or (past if past is not None and past.code == error.code else None)
         self.hold = Hold.from_error(error, now=self._loop.time(), at=self._services.clock(), before=before)
-        if before is None or before.code != error.code:
+        if known is None or known.code != error.code:
             _log.error("held", folder=self.config.id, code=error.code, reason=error.message, hint=error.hint)
             fields = {"srwatchd.folder": self.config.id, "error.code": error.code, "error.message": error.message}
             with contextlib.suppress(HostError):
@@ -307,7 +312,7 @@ class ServedFolder:
     async def _resume(self, hold: Hold) -> None:
         fields = {"srwatchd.folder": self.config.id, "error.code": hold.code}
         await self.lane.run(self._services.ledger.append, [Entry("folder.resumed", fields=fields)])
-        self.hold = None
+        self.hold, self._past_hold = None, hold
         _log.info("resumed", folder=self.config.id, after=hold.code)
 
     @property

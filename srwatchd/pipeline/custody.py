@@ -27,6 +27,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,7 +273,8 @@ class Custody:
             self._claims.save(record)
             delete_source(self._claim(record))
         else:
-            placed = archive(self._claim(record), self.archive, record.name, record=plan, planned=record.source)
+            move = partial(archive, destination=self.archive, name=record.name, record=plan, planned=record.source)
+            placed = self._moved(record, move)
             where = {"srwatchd.archive.path": str(self.archive.root / placed.name) if placed else None}
         final = saved[0].after(Event.FINISH)
         self._close(final, "job.completed", "success", {**delivered, **where, **facts})
@@ -292,19 +294,30 @@ class Custody:
         if record.source is None:
             self._claims.save(record)
             self._write(record, "job.quarantining", "unknown", why)
-        placed = quarantine(
-            self._claim(record),
-            self.error,
-            record.name,
-            sidecar_data(record, now=self.now()),
+        move = partial(
+            quarantine,
+            destination=self.error,
+            name=record.name,
+            data=sidecar_data(record, now=self.now()),
             record=plan,
             planned=record.source,
         )
+        placed = self._moved(record, move)
         final = saved[0].after(Event.FINISH)
         where = {"srwatchd.error.path": str(self.error.root / placed.name) if placed else None}
         self._close(final, "job.quarantined", "failure", {**why, "srwatchd.hint": failure.hint, **where})
         self._forget(final)
         return final
+
+    def _moved(self, record: Record, move: Callable[[Claim], Placement | None]) -> Placement | None:
+        """Move the source to its end; one that was written to after it had been read is kept as it is now."""
+        try:
+            return move(self._claim(record))
+        except TransientError:
+            try:
+                return move(replace(self._claim(record), sha256=""))
+            except TransientError as error:
+                raise HostError("io_error", error.message, path=str(self.folder.inbox / record.name)) from error
 
     def _unchanged(self, snapshot: Snapshot, look_again: Callable[[], Any]) -> None:
         try:
