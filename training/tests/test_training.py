@@ -12,7 +12,7 @@ from srtrain.patches import PatchSource  # noqa: E402
 from srtrain.reference import run_plan  # noqa: E402
 from srtrain.settings import Settings  # noqa: E402
 from srtrain.soap import Soap  # noqa: E402
-from srtrain.train import Run, learning_rate  # noqa: E402
+from srtrain.train import Run, learning_rate, loss_of  # noqa: E402
 
 SMALL = {
     "fsrcnn": {"d": 8, "s": 4, "m": 1},
@@ -105,6 +105,20 @@ def test_soap_solves_a_badly_scaled_problem():
         (((weight - target) @ mix) ** 2).mean().backward()
         optimiser.step()
     assert float((weight - target).detach().abs().max()) < 0.05
+
+
+def test_the_psnr_loss_counts_decibels_per_patch():
+    """Halving the error of any one patch gains the same, however large the error was."""
+    settings = _settings(loss="l1", psnr_from=10)
+    zero = torch.zeros(2, 1, 4, 4)
+    error = torch.stack([torch.full((1, 4, 4), 0.5), torch.full((1, 4, 4), 0.1)])
+    before = loss_of(settings, 10, error, zero)
+    for row in (0, 1):
+        less = error.clone()
+        less[row] /= 2
+        gain = float(before - loss_of(settings, 10, less, zero))
+        assert gain == pytest.approx(np.log(4) / 2, rel=0.01)
+    assert float(loss_of(settings, 9, error, zero)) == pytest.approx(0.3)
 
 
 def test_the_learning_rate_rises_and_falls():
