@@ -104,14 +104,14 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def confined(place):
     """What came of every attempt in a confined worker, and its measures by name."""
-    outcomes, measures = asked("attempt", SETTINGS, place())
+    outcomes, measures = asked("attempt", SETTINGS, place() | {"attempts": list(ATTEMPTS)})
     return outcomes, {each.name: each for each in measures}
 
 
 @pytest.fixture(scope="module")
 def free(place):
     """What comes of them in one that is not."""
-    return asked("attempt", replace(SETTINGS, confinement=None), place())[0]
+    return asked("attempt", replace(SETTINGS, confinement=None), place() | {"attempts": PROOF})[0]
 
 
 def needs(measures, name):
@@ -168,7 +168,8 @@ def test_only_what_is_named_can_be_read(place):
     named.mkdir()
     (named / "model").symlink_to(attacked["secret"])
     settings = replace(SETTINGS, confinement=Confinement(readable=(str(named), "/nowhere")))
-    outcomes, measures = asked("attempt", settings, attacked)
+    attempts = ["read a secret", "list a folder", "overwrite a file"]
+    outcomes, measures = asked("attempt", settings, attacked | {"attempts": attempts})
     needs({each.name: each for each in measures}, "landlock")
     assert outcomes["read a secret"] == "done"
     assert outcomes["list a folder"] == "EACCES"
