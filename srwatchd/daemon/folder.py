@@ -333,11 +333,18 @@ class ServedFolder:
 
     @property
     def settled_everything(self) -> bool:
-        """Whether nothing is ready, in work, waiting for a retry or still settling."""
+        """Whether nothing is in work, and nothing ready, waiting for a retry or settling that could still be begun."""
+        if self.paused or not self._in_active_hours():
+            return not self._running
         busy = bool(self._queue) or bool(self._running)
         if busy or self._settler is None:
             return not busy
         return not any(each.reason in _TRANSITORY for each in self._settler.waiting().values())
+
+    @property
+    def left(self) -> bool:
+        """Whether anything was not finished, whatever the reason."""
+        return bool(self.hold or self._queue or self._running or self.waiting_files(older_than=0.0))
 
     def waiting_files(self, *, older_than: float = _OLD_SECONDS) -> list[dict[str, Any]]:
         """Files in the inbox that have been there longer than ``older_than`` seconds, each with its reason.

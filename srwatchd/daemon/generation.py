@@ -205,10 +205,7 @@ class Generation:
 
     def exit_status(self) -> int:
         """For ``once``: 0 all delivered, 3 some quarantined, 75 something left."""
-        left = any(
-            folder.hold or not folder.settled_everything or folder.waiting_files(older_than=0.0)
-            for folder in self.folders.values()
-        )
+        left = any(folder.left for folder in self.folders.values())
         if left:
             return 75
         return 3 if self.totals().get(Verdict.QUARANTINED.value) else 0
