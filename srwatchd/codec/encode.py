@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from srwatchd.codec.carry import read_carry
+from srwatchd.codec.carry import Carry, read_carry
 from srwatchd.codec.formats import FORMATS, check_limits, stored_depth
 from srwatchd.codec.icc import as_rgb, profile_fits
 from srwatchd.codec.metadata import attach
@@ -104,28 +104,37 @@ def encode(
     elif output.metadata == "gps-stripped":
         carry = carry.without_gps()
     gps = output.metadata == "keep"
-    module = pyvips()
-    with host_errors("staging", "writing the result to"):
-        sink = Sink(staged_fd, on_progress=on_progress)
+    carry = replace(carry, icc=_stored_profile(carry.icc, output.format, info))
+    pixels = map_raster(raster_fd, (height, width, info.channels), info.depth)
+    for told in (carry, Carry(dpi=carry.dpi)):  # metadata that a library refuses must not cost the picture
+        with host_errors("staging", "writing the result to"):
+            sink = Sink(staged_fd, on_progress=on_progress)
+        error = _saved(pixels, told, sink, info=info, output=output)
+        if error is None:
+            break
+    else:
+        message = str(error).strip().replace("\n", " ")
+        raise PermanentError("cannot_encode", f"It cannot be written as {output.format}: {message}") from error
+    if output.format == "tiff" and told.exif:
+        with host_errors("staging", "writing the result to"):
+            add_exif(staged_fd, told.exif, width=final[0], height=final[1], gps=gps)
+
+
+def _saved(pixels: Any, carry: Carry, sink: Sink, *, info: PictureInfo, output: EncodeOptions) -> Exception | None:
+    """Write pixels and metadata; what libvips had against it, or None. Raises what went wrong with the file itself."""
+    error: Exception | None = None
     try:
-        image = _prepared(map_raster(raster_fd, (height, width, info.channels), info.depth), info, output)
-        image = attach(image, replace(carry, icc=_stored_profile(carry.icc, output.format, info)), gps=gps)
+        image = attach(_prepared(pixels, info, output), carry, gps=output.metadata == "keep")
         saver, options = _saver(output, image)
         getattr(image, saver)(sink.target(), **options)
-    except module.Error as error:
-        failure = sink.failure()
-        if failure is None:
-            check_memory(error)
-            message = str(error).strip().replace("\n", " ")
-            raise PermanentError("cannot_encode", f"It cannot be written as {output.format}: {message}") from error
-        with host_errors("staging", "writing the result to"):
-            raise failure from error
+    except pyvips().Error as caught:
+        error = caught
     if (failure := sink.failure()) is not None:
         with host_errors("staging", "writing the result to"):
-            raise failure
-    if output.format == "tiff" and carry.exif:
-        with host_errors("staging", "writing the result to"):
-            add_exif(staged_fd, carry.exif, width=final[0], height=final[1], gps=gps)
+            raise failure from error
+    if error is not None:
+        check_memory(error)
+    return error
 
 
 def _stored_profile(icc: bytes, name: str, info: PictureInfo) -> bytes:

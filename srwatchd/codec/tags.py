@@ -97,8 +97,8 @@ class Tiff:
         return records, self._unpacked(following) if len(following) == self.inline else 0
 
     def inside(self, record: Record) -> bool:
-        """Whether a record's type is known and its values lie inside the file."""
-        if record.kind not in _UNIT:
+        """Whether a record's type is known and it has values, which lie inside the file."""
+        if record.size == 0:
             return False
         return record.size <= self.inline or self._unpacked(record.raw[-self.inline :]) + record.size <= self.size
 

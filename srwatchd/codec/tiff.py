@@ -21,16 +21,20 @@ __all__ = ["add_exif", "check_tiff", "exif_of"]
 
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _PIXELS_ACROSS, _PIXELS_DOWN = 0xA002, 0xA003
-_BITS, _PHOTOMETRIC = 258, 262
+_SUBFILE, _BITS, _PHOTOMETRIC = 254, 258, 262
+_NOT_A_PAGE = 5
+"""Bits of NewSubfileType: a reduced version, or a mask, of another picture of the file."""
+
+_MOST_PAGES: Final = 1000
 _CIELAB: Final = (8, 9)
 _DESCRIPTIVE: Final = frozenset({270, 271, 272, 305, 306, 315, 33432, *range(40091, 40096)})
 """Tags of a TIFF's own directory that EXIF has, too: description, maker, model, software, date, artist, copyright."""
 
 _NEEDED: Final = frozenset(
     {*range(254, 297), 301, *range(317, 326), 330, 332, 334, *range(336, 344), 347, *range(512, 522), *range(529, 533)}
-    | {700, 32995, 32996, 33723, 34675, 65537}
+    | {32995, 32996, 65537}
 )
-"""Tags without which pixels, colours or metadata would be read differently; TIFF 6.0 and libtiff's own."""
+"""Tags without which pixels or colours would be read differently; TIFF 6.0 and libtiff's own."""
 
 _LARGEST_VALUE: Final = 32 << 10
 _LARGEST_BLOCK: Final = 60_000
@@ -43,33 +47,54 @@ def check_tiff(read: Read, size: int) -> tuple[Edit, ...]:
     """What of a TIFF must be read differently for a strict decoder to be content; it never touches picture data.
 
     Scanners and converters write directories that are out of order, or with private tags of unknown types or without a
-    value; these tags are left out and the others sorted. Raises PermanentError ``unsupported_content`` for 8 bit
-    CIELAB, which libvips cannot read, and ``incomplete`` when the directory does not lie in the file.
+    value; these tags are left out and the others sorted. Thumbnails and masks in directories of their own are not seen.
+
+    Raises PermanentError ``unsupported_content`` for several pages and for 8 bit CIELAB, which libvips cannot read, and
+    ``incomplete`` when the directory, or what pixels depend on, does not lie in the file.
     """
     try:
         tiff = Tiff(read, size)
         records, following = tiff.records(tiff.first)
     except ValueError as error:
-        raise PermanentError("incomplete", f"The file is incomplete or damaged: {error} (TIFF).") from error
-    values = {record.tag: tiff.field(record) for record in records if record.tag in (_BITS, _PHOTOMETRIC)
-              and tiff.inside(record) and record.size <= _LARGEST_VALUE}  # fmt: skip
-    if _PHOTOMETRIC in values and values[_PHOTOMETRIC].first() in _CIELAB and _first(values, _BITS) == 8:
+        raise _incomplete(str(error)) from error
+    if (pages := _pages(tiff, following)) > 1:
+        raise PermanentError("unsupported_content", f"It has {pages} pages; only single pictures are taken.")
+    kept = {record.tag: record for record in records if tiff.inside(record)}
+    if not kept or any(record.tag in _NEEDED and record.tag not in kept for record in records):
+        raise _incomplete("the directory names values outside of the file")
+    if _value(tiff, kept, _PHOTOMETRIC) in _CIELAB and _value(tiff, kept, _BITS) == 8:
         raise PermanentError("unsupported_content", "Its colours are 8 bit CIELAB; 16 bit CIELAB and RGB are read.")
-    kept = sorted(
-        {record.tag: record for record in records if tiff.inside(record) or record.tag in _NEEDED}.values(),
-        key=lambda record: record.tag,
-    )
-    if kept == records:
+    tidy = sorted(kept.values(), key=lambda record: record.tag)
+    if tidy == records and not following:
         return ()
     padding = -size % 8
     layout = Layout(size + padding, big=tiff.big, order=tiff.order)
-    offset = layout.directory((), records=kept, following=following)
+    offset = layout.directory((), records=tidy)
     address = struct.pack(f"{tiff.order}{'Q' if tiff.big else 'I'}", offset)
     return Edit(8 if tiff.big else 4, len(address), address), Edit(size, 0, bytes(padding) + layout.content)
 
 
-def _first(values: dict[int, Field], tag: int) -> int:
-    return values[tag].first() if tag in values else 0
+def _incomplete(what: str) -> PermanentError:
+    return PermanentError("incomplete", f"The file is incomplete or damaged: {what} (TIFF).")
+
+
+def _pages(tiff: Tiff, following: int) -> int:
+    """How many pictures of their own the directories hold; the chain ends where it breaks or repeats itself."""
+    pages, seen = 1, {0, tiff.first}
+    while following not in seen and len(seen) <= _MOST_PAGES:
+        seen.add(following)
+        try:
+            records, following = tiff.records(following)
+        except ValueError:
+            break
+        kind = _value(tiff, {record.tag: record for record in records if tiff.inside(record)}, _SUBFILE)
+        pages += not kind & _NOT_A_PAGE
+    return pages
+
+
+def _value(tiff: Tiff, records: dict[int, Record], tag: int) -> int:
+    """The first value of a tag, 0 without it."""
+    return tiff.field(records[tag]).first() if tag in records and records[tag].size <= _LARGEST_VALUE else 0
 
 
 def exif_of(read: Read, size: int) -> bytes:

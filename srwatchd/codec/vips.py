@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import importlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "Sink", "check_memory", "pyvips", "rows", "strip_height"]
 
 _STRIP_BYTES: Final = 1 << 20
+_LONGEST_LINE: Final = 200
 _WINDOW_BYTES: Final = 64 << 10
 _SHORTAGES: Final = ("out of memory", "insufficient memory", "failed to allocate", "cannot allocate", "no space for")
 _LOADERS: Final[dict[str, str]] = {
@@ -46,12 +48,27 @@ def pyvips() -> Any:
     logging.getLogger("pyvips").propagate = False
     import pyvips as module  # noqa: PLC0415 - heavy; loaded in workers only
 
+    _tolerant_errors()
     module.concurrency_set(1)
     module.cache_set_max(0)
     module.cache_set_max_mem(0)
     module.cache_set_max_files(0)
     module.vips_lib.vips_block_untrusted_set(1)
     return module
+
+
+def _tolerant_errors() -> None:
+    """Let pyvips report errors that quote a file's bytes.
+
+    As it is, a quoted byte that is no UTF-8 makes ``pyvips.Error`` fail before it empties the buffer of messages, and
+    so every later operation, too: one hostile file would spoil the worker for all that follow.
+    """
+    errors: Any = importlib.import_module("pyvips.error")
+
+    def text(message: Any) -> str:
+        return "" if message == errors.ffi.NULL else errors.ffi.string(message).decode("utf-8", "backslashreplace")
+
+    errors._to_string = text  # noqa: SLF001 - there is no public way
 
 
 class _Reader:
@@ -169,9 +186,10 @@ def check_memory(error: Exception) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """The telling line of a libvips error: the first of its details, else its message."""
+    """The telling line of a libvips error: the first of its details, else its message; printable, not too long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)].rstrip(".") if lines else "the decoder gave up"
+    line = lines[min(1, len(lines) - 1)].rstrip(".") if lines else "the decoder gave up"
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line[:_LONGEST_LINE])
 
 
 class Sink:
@@ -234,7 +252,7 @@ class _Writer:
 
 
 def strip_height(row_bytes: int) -> int:
-    """How many rows make a strip of about 4 MiB; a multiple of 16 unless that is too many."""
+    """How many rows make a strip of about 1 MiB; a multiple of 16 unless that is too many."""
     height = max(1, _STRIP_BYTES // max(1, row_bytes))
     return height if height < 16 else height // 16 * 16
 
