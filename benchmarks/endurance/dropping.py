@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import shutil
@@ -10,68 +9,58 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.endurance.checker import Dropped, Fate
 from benchmarks.endurance.scenario import run_tool
+from benchmarks.endurance.service import ROOT, User
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.endurance.pictures import Picture
 
 __all__ = ["TREE_WAYS", "WAYS", "Dropper"]
 
-
-def _write(source: Path, target: Path) -> None:
-    target.write_bytes(source.read_bytes())
-
-
-def _copy(source: Path, target: Path) -> None:
-    run_tool("cp", source, target)
-
-
-def _move(source: Path, target: Path) -> None:
-    run_tool("mv", source, target)
-
-
-def _sync(source: Path, target: Path) -> None:
-    run_tool("rsync", "-a", source, target)
-
-
-WAYS: Final[dict[str, Callable[[Path, Path], None]]] = {"write": _write, "cp": _copy, "mv": _move}
+WAYS: Final[dict[str, tuple[str, ...]]] = {
+    "write": ("sh", "-c", 'cat "$0" > "$1"'),
+    "cp": ("cp",),
+    "mv": ("mv",),
+}
 TREE_WAYS: Final[dict[str, tuple[str, ...]]] = {"mv": ("mv",), "cp": ("cp", "-r")}
 if shutil.which("rsync"):
-    WAYS["rsync"] = _sync
-    TREE_WAYS["rsync"] = ("rsync", "-a")
+    WAYS["rsync"] = TREE_WAYS["rsync"] = ("rsync", "-a")
 
 
 class Dropper:
-    """Drops pictures into an inbox, each in the next way, and remembers them.
+    """Drops pictures into an inbox as ``user``, each in the next way, and remembers them.
 
-    ``owner`` (uid and gid) and ``mode`` are those of somebody else's files; folders are then open to the group.
+    ``mode`` is that of the files; folders are made as the user makes them, open to the group.
     """
 
-    def __init__(self, inbox: Path, outside: Path, *, owner: tuple[int, int] | None = None, mode: int = 0o644) -> None:
+    def __init__(self, inbox: Path, outside: Path, *, user: User = ROOT, mode: int = 0o644) -> None:
         self.dropped: list[Dropped] = []
         self.ways = tuple(WAYS)
         self._inbox = inbox
         self._outside = outside
-        self._owner = owner
+        self._user = user
         self._mode = mode
-        self._turns = itertools.cycle(WAYS.values())
+        self._turns = itertools.cycle(WAYS)
         outside.mkdir(parents=True, exist_ok=True)
+        self._give(outside, 0o755)
 
     def drop(
         self, picture: Picture, *, folder: str = "", way: str = "", fate: Fate = Fate.DELIVERED, stem: str = ""
     ) -> Dropped:
         """Drop one; ``folder`` is a sub folder of the inbox, which is made."""
-        act = WAYS[way] if way else next(self._turns)
+        way = way or next(self._turns)
         base = f"{stem or f'p{len(self.dropped):04d}'}.{picture.extension}"
         name = f"{folder}/{base}" if folder else base
         source, target = self._outside / base, self._inbox / name
-        self._write(picture, source)
-        self._make(target.parent)
-        act(source, target)
-        if act in (_write, _copy):
-            self._give(target)
+        self._prepare(picture, source)
+        if not target.parent.is_dir():
+            run_tool("mkdir", "-p", target.parent, user=self._user)
+        if way == "write" and self._user == ROOT:
+            target.write_bytes(picture.data)  # in this process, so that the close can be timed
+        else:
+            run_tool(*WAYS[way], source, target, user=self._user)
         source.unlink(missing_ok=True)
         dropped = Dropped(name, picture, fate)
         self.dropped.append(dropped)
@@ -80,35 +69,22 @@ class Dropper:
     def drop_tree(self, pictures: Sequence[Picture], *, name: str, way: str) -> None:
         """Drop a folder ``name`` with sub folders in one go."""
         tree = self._outside / name
+        for folder in (tree, tree / "part", tree / "whole"):
+            folder.mkdir()
+            self._give(folder, 0o2775)
         for number, picture in enumerate(pictures):
             relative = f"{name}/{'part' if number % 2 else 'whole'}/t{number:03d}.{picture.extension}"
-            self._make((self._outside / relative).parent, below=self._outside)
-            self._write(picture, self._outside / relative)
+            self._prepare(picture, self._outside / relative)
             self.dropped.append(Dropped(relative, picture))
-        run_tool(*TREE_WAYS[way], tree, f"{self._inbox}/")
-        if way == "cp":
-            for path in (self._inbox / name).rglob("*"):
-                if path.is_file():
-                    self._give(path)
+        run_tool(*TREE_WAYS[way], tree, f"{self._inbox}/", user=self._user)
         shutil.rmtree(tree, ignore_errors=True)
 
-    def _write(self, picture: Picture, path: Path) -> None:
+    def _prepare(self, picture: Picture, path: Path) -> None:
         path.write_bytes(picture.data)
-        self._give(path)
+        self._give(path, self._mode)
 
-    def _give(self, path: Path) -> None:
-        """Make it the other one's; a file that the daemon has taken already needs it no more."""
-        with contextlib.suppress(FileNotFoundError):
-            path.chmod(self._mode)
-            if self._owner is not None:
-                os.chown(path, *self._owner)
-
-    def _make(self, folder: Path, *, below: Path | None = None) -> None:
-        """Make a folder below the inbox, open to the group when somebody else drops into it."""
-        if folder in (self._inbox, below) or folder.is_dir():
-            return
-        self._make(folder.parent, below=below)
-        folder.mkdir(exist_ok=True)
-        if self._owner is not None:
-            os.chown(folder, *self._owner)
-            folder.chmod(0o2775)
+    def _give(self, path: Path, mode: int) -> None:
+        """Make it the user's; the mode comes last, as a change of owner takes bits of it away."""
+        if self._user != ROOT:
+            os.chown(path, self._user.uid, self._user.gid)
+        path.chmod(mode)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Row", "page"]
 
 
+_MOST: Final = 10
+_LONGEST: Final = 1500
 _PREFACE: Final = """\
 Every scenario uses the installed command, real folders and real signals, and ends with the same questions: is every
 dropped source exactly once, byte for byte, where it belongs; is there exactly one whole result of each, of the right
@@ -42,11 +44,16 @@ class Row:
         """In a word."""
         return "skipped" if self.skipped else "failed" if self.problems else "passed"
 
+    def told(self) -> list[str]:
+        """The first problems, shortened; a broken daemon has thousands."""
+        told = [problem[:_LONGEST] for problem in self.problems[:_MOST]]
+        return told + [f"and {len(self.problems) - _MOST} more"] * (len(self.problems) > _MOST)
+
     def text(self) -> str:
         """For the terminal."""
         lines = [f"  {self.verdict} in {self.seconds:.0f} s" + (f": {self.skipped}" if self.skipped else "")]
         lines += [f"  {name}: {value}" for name, value in self.figures.items()]
-        lines += [f"  PROBLEM: {problem}" for problem in self.problems]
+        lines += [f"  PROBLEM: {problem}" for problem in self.told()]
         return "\n".join(lines)
 
     def section(self) -> str:
@@ -58,7 +65,7 @@ class Row:
             lines += ["| what | value |", "|---|---|"]
             lines += [f"| {name} | {value} |" for name, value in self.figures.items()]
             lines += [f"| seconds | {self.seconds:.0f} |", ""]
-        for problem in self.problems:
+        for problem in self.told():
             lines += ["```", problem, "```", ""]
         return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from benchmarks.endurance.service import ROOT, NotInTimeError, Service, User, un
 from benchmarks.endurance.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from benchmarks.endurance.checker import Dropped
@@ -124,7 +124,7 @@ def finish(service: Service, dropped: Iterable[Dropped], result: Result, *, seco
             result.figure(name, int(result.figures.get(name, 0)) + number)
 
 
-def run_tool(*words: str | Path) -> None:
-    """Run a tool of the system; raises CalledProcessError with its words."""
-    command: Sequence[str] = [str(word) for word in words]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+def run_tool(*words: str | Path, user: User = ROOT) -> None:
+    """Run a tool of the system, with a umask that leaves things to the group; raises CalledProcessError."""
+    command = [*user.prefix(), *(str(word) for word in words)]
+    subprocess.run(command, check=True, capture_output=True, text=True, umask=0o002)

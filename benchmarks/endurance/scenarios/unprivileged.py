@@ -27,7 +27,7 @@ __all__ = ["foreign_files", "unprivileged_kills", "unprivileged_photographs"]
 _COMMON: Final = 61010
 """The group that both are in."""
 _DAEMON: Final = User(61001, 61001, (_COMMON,))
-_OTHER: Final = (61002, _COMMON)
+_OTHER: Final = User(61002, _COMMON)
 _NEEDS_PERSON: Final = 7
 
 
@@ -60,7 +60,7 @@ def foreign_files(bench: Bench, result: Result) -> None:
         until(lambda: _named(service, shut.name), 60.0, "the closed one is named in the status", pause=0.5)
         file = _named(service, shut.name)
         result.figure("in the status", f"{file['reason']}: {file['detail']}")
-        result.expect(str(_OTHER[0]) in file["detail"], f"the owner is not named: {file}")
+        result.expect(str(_OTHER.uid) in file["detail"], f"the owner is not named: {file}")
         result.expect("read permission" in file["detail"], f"no remedy is named: {file}")
         answer = service.ask("status")
         result.expect(answer.returncode == _NEEDS_PERSON, f"status ended with {answer.returncode}")
@@ -79,7 +79,7 @@ def _named(service: Service, name: str) -> dict[str, Any]:
 
 def _dropper(service: Service, *, mode: int = 0o640) -> Dropper:
     root = service.site.root
-    return Dropper(service.site.inbox, root.parent / f"{root.name} outside", owner=_OTHER, mode=mode)
+    return Dropper(service.site.inbox, root.parent / f"{root.name} outside", user=_OTHER, mode=mode)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,8 @@ __all__ = ["latency", "writers"]
 
 _EXTENSIONS: Final = ("jpg", "png", "bmp", "tif", "webp")
 _GRACE: Final = 14.0
+_EDGES: Final = (360, 420)
+"""Several blocks of the file system, so that what was never written shows as a hole; see ``docs/endurance.md``."""
 _STALL: Final = 5.0
 """Longer than the settle time of two seconds, shorter than the grace."""
 _PIECES: Final = 10
@@ -100,7 +102,7 @@ _WRITERS: Final[dict[str, tuple[Callable[[Path, bytes], None], Fate]]] = {
     "slow": (_slow, Fate.DELIVERED),
     "frozen with an open descriptor": (_frozen, Fate.DELIVERED),
     "preallocating": (_preallocating, Fate.DELIVERED),
-    "size first, content later": (_sized_first, Fate.DELIVERED),
+    "size first and content later": (_sized_first, Fate.DELIVERED),
     "broken off and resumed": (_resumed, Fate.DELIVERED),
     "killed": (_killed, Fate.QUARANTINED),
     "killed after setting the size": (_killed_after_sizing, Fate.QUARANTINED),
@@ -117,7 +119,7 @@ def writers(bench: Bench, result: Result) -> None:
         threads = []
         for kind, (write, fate) in _WRITERS.items():
             for extension in _EXTENSIONS:
-                picture = made(rng, width=rng.randint(60, 120), height=rng.randint(60, 120), extension=extension)
+                picture = made(rng, width=rng.randint(*_EDGES), height=rng.randint(*_EDGES), extension=extension)
                 name = f"{kind}-{extension}.{extension}".replace(" ", "-")
                 dropped.append(Dropped(name, _left_by(kind, picture), fate))
                 threads.append(threading.Thread(target=write, args=(site.inbox / name, picture.data)))
