@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from srwatchd.errors import FatalError, SrwatchdError, from_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
 __all__ = ["ControlServer", "NotRunningError", "call"]
 
 _LINE_LIMIT: Final = 64 << 20
 _READ_TIMEOUT: Final = 10.0
+_LONGEST_ADDRESS: Final = 107
+"""Bytes of ``sun_path`` without its end, unix(7)."""
 
 
 class NotRunningError(FatalError):
@@ -43,7 +45,7 @@ class ControlServer:
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        with _short(self._path) as address:
+        with _address(self._path) as address:
             listener.bind(address)
         self._path.chmod(0o660)
         listener.setblocking(False)
@@ -85,13 +87,19 @@ def call(path: Path, command: str, /, *, timeout: float = 60.0, **fields: Any) -
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(timeout)
     try:
-        with _short(path) as address:
+        with _address(path) as address:
             client.connect(address)
         client.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
         with client.makefile("rb") as stream:
             line = stream.readline(_LINE_LIMIT)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         raise NotRunningError("not_running", f"no daemon answers on {str(path)!r}") from error
+    except PermissionError as error:
+        hint = "Run the command as the daemon's user, or as a member of its group."
+        raise FatalError("not_writable", f"{str(path)!r} may not be used by this user", hint=hint) from error
+    except TimeoutError as error:
+        hint = "It is busy or its disks hang: look at its log, then ask again."
+        raise FatalError("not_answering", f"the daemon did not answer within {timeout:g} s", hint=hint) from error
     finally:
         client.close()
     if not line:
@@ -102,16 +110,14 @@ def call(path: Path, command: str, /, *, timeout: float = 60.0, **fields: Any) -
     return answer["ok"]
 
 
-class _short(contextlib.AbstractContextManager[str]):  # noqa: N801 - reads as a verb
-    """An address of at most 107 bytes for any socket path: through the descriptor of its directory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-
-    def __enter__(self) -> str:
-        self._descriptor = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._descriptor}/{self._path.name}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+@contextlib.contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """An address that fits into a socket's 107 bytes for any path: the path itself, or one by way of its directory."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        yield str(path)
+        return
+    descriptor = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{path.name}"
+    finally:
+        os.close(descriptor)
