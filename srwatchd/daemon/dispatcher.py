@@ -75,7 +75,7 @@ class Dispatcher:
 
     def _start_next(self) -> bool:
         working = sum(not run.folder.stalled for run in self.runs.values())
-        if working >= self._slots or self._alone:
+        if working >= self._slots or (self._alone and working):
             return False
         ready = {name: folder.config.weight for name, folder in self.folders.items() if folder.has_work()}
         if ready:

@@ -16,11 +16,14 @@ from srwatchd.daemon.holds import Hold
 from srwatchd.daemon.jobrun import INTERRUPTIONS, UNDECODABLE, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
 from srwatchd.daemon.premises import Premises
+from srwatchd.daemon.waiting import FILE_HOLDS, OLD_SECONDS, concerns_source, settling, unlisted, waiting_files
 from srwatchd.daemon.workqueue import Work, WorkQueue
 from srwatchd.errors import HINTS, HostError, InstanceError
 from srwatchd.intake.settle import Settler, WaitReason
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from srwatchd.config import Folder
     from srwatchd.config.models import ModelSpec
     from srwatchd.daemon.jobrun import JobRun
@@ -34,24 +37,9 @@ __all__ = ["ServedFolder"]
 _log = structlog.get_logger("srwatchd.folder")
 _ROUND_SECONDS: Final = 5.0
 _BATCH: Final = 32
-_FILE_HOLDS: Final = {
-    "source_unreadable": WaitReason.UNREADABLE,
-    "source_unmovable": WaitReason.UNMOVABLE,
-}
-_TRANSITORY: Final = frozenset(
-    {
-        WaitReason.UNSEEN,
-        WaitReason.SETTLING,
-        WaitReason.UNDECODABLE,
-        WaitReason.HOLE,
-        WaitReason.EMPTY,
-        WaitReason.TOO_SMALL,
-    }
-    | {WaitReason.QUEUED, WaitReason.IN_WORK}
-)
-"""What ends by itself within the grace; the rest waits for a writer or a person."""
 _STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
-_OLD_SECONDS: Final = 600.0
+_CLAIMED_SECONDS: Final = 60.0
+"""Until the next try with a claimed source that cannot be read."""
 
 
 class ServedFolder:
@@ -74,6 +62,8 @@ class ServedFolder:
         self._past_hold: Hold | None = None
         """The last hold, until a job has ended well: a cause that comes back at once is looked at ever less often."""
         self._lost = False
+        self._opening = True
+        self._scanned = False
         self._was_stalled = False
         self._hints: deque[Hint] = deque(maxlen=65536)
         self._woken = asyncio.Event()
@@ -88,16 +78,23 @@ class ServedFolder:
     # -- patrol --------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the folder for the first time. Raises InstanceError; what the host is at fault for becomes a hold."""
+        """Open the folder for the first time. Raises InstanceError; everything else that fails becomes a hold."""
         try:
             await self._take_up()
-        except HostError as error:
-            await self._hold(error)
+        except InstanceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one folder never keeps the others from being served
+            await self._hold(host_error(error))
+        finally:
+            self._opening = False
 
-    async def patrol(self) -> None:
-        """Watch over the folder until cancelled."""
+    async def patrol(self, opening: Awaitable[None] | None = None) -> None:
+        """Watch over the folder until cancelled, from when ``opening`` (its :meth:`open`, still going on) is over."""
         while True:
             try:
+                if opening is not None:
+                    awaited, opening = opening, None
+                    await awaited
                 await self._round()
             except InstanceError as error:
                 await self._hold(HostError("folder_foreign", error.message, path=str(self.config.inbox)))
@@ -194,11 +191,14 @@ class ServedFolder:
 
     async def _scan(self, premises: Premises) -> None:
         self._next_scan = self._loop.time() + self.config.rescan_interval
-        if not premises.watching():
+        if premises.blind is not None or not premises.watching():
             await self.lane.run(premises.watch_again)
         started = self._loop.time()
         snapshots = await self.lane.run(premises.scan)
         self._open_settler().reconcile(snapshots, self._loop.time(), started=started)
+        self._scanned = True
+        for problem in premises.news():
+            _log.warning("incomplete view", folder=self.config.id, reason=problem.message, hint=problem.hint)
 
     async def _look(self, premises: Premises) -> None:
         settler = self._open_settler()
@@ -207,6 +207,8 @@ class ServedFolder:
             for name, look in await self.lane.run(premises.look_all, names):
                 if look is None:
                     settler.forget(name)
+                elif isinstance(look, HostError):
+                    settler.hold(name, self._loop.time(), reason=WaitReason.UNREADABLE, detail=look.message)
                 else:
                     settler.observe(look, self._loop.time())
 
@@ -221,8 +223,8 @@ class ServedFolder:
     def _seconds_to_next(self) -> float:
         now = self._loop.time()
         due = [now + _ROUND_SECONDS, self._next_scan]
-        if self.hold is not None:
-            due = [now + _ROUND_SECONDS, self.hold.next_look]
+        if self.hold is not None:  # while anything runs, its end wakes the patrol
+            due = [now + _ROUND_SECONDS] if self._running else [now + _ROUND_SECONDS, self.hold.next_look]
         elif self._settler is not None and (next_due := self._settler.next_due()) is not None:
             due.append(next_due)
         return max(0.005, min(due) - now)
@@ -231,13 +233,7 @@ class ServedFolder:
 
     def has_work(self) -> bool:
         """Whether a run can start now."""
-        if (
-            self.stalled
-            or self.hold is not None
-            or self._trouble is not None
-            or self.paused
-            or not self._in_active_hours()
-        ):
+        if not self._may_start():
             return False
         if not self._queue.candidates and self._settler is not None:
             self._refill()
@@ -249,9 +245,11 @@ class ServedFolder:
 
     def next_interrupted(self) -> Work | None:
         """A job that the supervisor's own death interrupted, to be run alone."""
-        if self.hold is not None or self._trouble is not None or self.paused or not self._in_active_hours():
-            return None
-        return self._queue.take_interrupted()
+        return self._queue.take_interrupted() if self._may_start() else None
+
+    def _may_start(self) -> bool:
+        at_fault = self._opening or self.stalled or self.hold is not None or self._trouble is not None
+        return not at_fault and not self.paused and self._in_active_hours()
 
     def started(self, run: JobRun) -> None:
         """A run of this folder has begun."""
@@ -269,8 +267,11 @@ class ServedFolder:
             self._queue.add_retry(outcome.record, self._loop.time() + wait)
             self._loop.call_later(wait, self._services.wake)
         held = outcome.error if outcome.verdict is Verdict.HELD else None
-        if isinstance(held, HostError) and held.code not in _FILE_HOLDS:
-            self._trouble = held
+        if isinstance(held, HostError):
+            if not concerns_source(held, run.name):
+                self._trouble = held
+            elif outcome.record is not None:
+                self._queue.add_retry(outcome.record, self._loop.time() + _CLAIMED_SECONDS)
         if run.fresh and self._settler is not None:
             self._tell(self._settler, run, outcome)
         self._woken.set()
@@ -282,8 +283,8 @@ class ServedFolder:
             settler.claimed(name, now)
         elif error is not None and error.code in UNDECODABLE:
             settler.undecodable(name, now)
-        elif error is not None and error.code in _FILE_HOLDS:
-            settler.hold(name, now, reason=_FILE_HOLDS[error.code], detail=error.message)
+        elif isinstance(error, HostError) and concerns_source(error, name):
+            settler.hold(name, now, reason=FILE_HOLDS[error.code], detail=error.message)
         else:
             settler.put_back(name, now)
 
@@ -334,47 +335,39 @@ class ServedFolder:
     @property
     def settled_everything(self) -> bool:
         """Whether nothing is in work, and nothing ready, waiting for a retry or settling that could still be begun."""
+        if not self._scanned:
+            return self.hold is not None
         if self.paused or not self._in_active_hours():
             return not self._running
         busy = bool(self._queue) or bool(self._running)
-        if busy or self._settler is None:
-            return not busy
-        return not any(each.reason in _TRANSITORY for each in self._settler.waiting().values())
+        return not busy and (self._settler is None or not settling(self._settler))
 
     @property
     def left(self) -> bool:
         """Whether anything was not finished, whatever the reason."""
-        return bool(self.hold or self._queue or self._running or self.waiting_files(older_than=0.0))
+        return bool(self.hold or self.stalled or self._queue or self._running or self.waiting_files(older_than=0.0))
 
-    def waiting_files(self, *, older_than: float = _OLD_SECONDS) -> list[dict[str, Any]]:
-        """Files in the inbox that have been there longer than ``older_than`` seconds, each with its reason.
+    @property
+    def waiting(self) -> int:
+        """How many files are known to be in the inbox."""
+        return 0 if self._settler is None else len(self._settler)
 
-        What may not be read or moved needs a person and is shown at once.
-        """
-        if self._settler is None:
+    def waiting_files(self, *, older_than: float = OLD_SECONDS) -> list[dict[str, Any]]:
+        """Files in the inbox that need a person or have been there longer than ``older_than`` seconds, with reasons."""
+        if self._settler is None or self.premises is None:
             return []
-        now = self._loop.time()
-        return [
-            {
-                "name": name,
-                "reason": waiting.reason.value,
-                "detail": waiting.detail,
-                "seconds": round(now - waiting.since),
-            }
-            for name, waiting in self._settler.waiting().items()
-            if waiting.reason is not WaitReason.IN_WORK
-            and (now - waiting.since >= older_than or waiting.reason in _FILE_HOLDS.values())
-        ]
+        running = {run.name for run in self._running}
+        files = waiting_files(self._settler, now=self._loop.time(), older_than=older_than, running=running)
+        return files + unlisted(self.premises.problems, self.config.inbox)
 
     def report(self) -> dict[str, Any]:
         """What the status shows."""
-        waiting = 0 if self._settler is None else len(self._settler.waiting())
         return {
             "id": self.config.id,
             "state": self._state(),
             "paused": self.paused,
             "hold": self.hold.to_dict() if self.hold else None,
-            "waiting": waiting,
+            "waiting": self.waiting,
             "retrying": self._queue.claimed,
             "in_work": len(self._running),
             "delivered": self.counts[Verdict.DELIVERED],

@@ -22,6 +22,7 @@ from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
 from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.places import Places
 from srwatchd.daemon.services import Services
+from srwatchd.daemon.waiting import needs_person
 from srwatchd.errors import HostError, ModelError
 from srwatchd.intake.look import prepare_leases
 from srwatchd.worker.confinement import gaps, summary
@@ -39,6 +40,7 @@ __all__ = ["Generation"]
 _log = structlog.get_logger("srwatchd.daemon")
 _ONCE_SETTLE: Final = 2.0
 _ONCE_POLL: Final = 0.2
+_OPEN_SECONDS: Final = 10.0
 _TASKS_SECONDS: Final = 2.0
 _STALLED_SECONDS: Final = 60.0
 
@@ -109,14 +111,25 @@ class Generation:
         self._dispatcher = Dispatcher(served, slots=self._crew.slots, start=begin, wake=wake)
         for folder in served:
             folder.paused = folder.config.id in self._paused
-        await asyncio.gather(*(folder.open() for folder in served))
-        if not any(folder.hold for folder in served):
-            self._close_accounts()
-        self.tasks = {asyncio.create_task(folder.patrol(), name=f"patrol {folder.config.id}") for folder in served}
+        await self._open(served)
         self.tasks.add(asyncio.create_task(self._dispatcher.loop(), name="dispatcher"))
         self.tasks.add(asyncio.create_task(self._tick(), name="tick"))
         if self._once:
             self.tasks.add(asyncio.create_task(self._drained(), name="drained"))
+
+    async def _open(self, served: list[ServedFolder]) -> None:
+        """Open the folders; one whose file system hangs is opened once it answers, and no other one waits for it."""
+        opening = {folder: asyncio.create_task(folder.open()) for folder in served}
+        self.tasks = set(opening.values())
+        done, _ = await asyncio.wait(self.tasks, timeout=_OPEN_SECONDS)
+        for task in done:
+            task.result()
+        if len(done) == len(served) and not any(folder.hold for folder in served):
+            self._close_accounts()
+        self.tasks = {
+            asyncio.create_task(folder.patrol(task), name=f"patrol {folder.config.id}")
+            for folder, task in opening.items()
+        }
 
     async def stop(self, seconds: float) -> None:
         """Finish or give back what is in flight, then end the workers and let the folders go."""
@@ -154,7 +167,7 @@ class Generation:
         """One line: the queue and the current picture."""
         held = [folder.config.id for folder in self.folders.values() if folder.hold]
         running = [] if self._dispatcher is None else list(self._dispatcher.runs.values())
-        waiting = sum(folder.report()["waiting"] for folder in self.folders.values())
+        waiting = sum(folder.waiting for folder in self.folders.values())
         current = f", {running[0].name!r} ({running[0].progress.stage})" if running else ""
         return f"{waiting} waiting, {len(running)} in work{current}" + (f", held: {' '.join(held)}" if held else "")
 
@@ -174,7 +187,7 @@ class Generation:
             "version": __version__,
             "pid": os.getpid(),
             "config": str(self.config.source),
-            "needs_person": any(each["hold"] or each["files"] or each["state"] == "not answering" for each in folders),
+            "needs_person": any(map(needs_person, folders)),
             "folders": folders,
             "jobs": {
                 "in_work": len(runs),
@@ -205,8 +218,7 @@ class Generation:
 
     def exit_status(self) -> int:
         """For ``once``: 0 all delivered, 3 some quarantined, 75 something left."""
-        left = any(folder.left for folder in self.folders.values())
-        if left:
+        if self._dispatcher is None or any(folder.left for folder in self.folders.values()):
             return 75
         return 3 if self.totals().get(Verdict.QUARANTINED.value) else 0
 
@@ -262,7 +274,7 @@ class Generation:
     async def _drained(self) -> None:
         """End when a scan has found nothing that could still become a job."""
         await asyncio.sleep(_ONCE_SETTLE)
-        while not all(folder.hold or folder.settled_everything for folder in self.folders.values()):  # noqa: ASYNC110
+        while not all(each.hold or each.stalled or each.settled_everything for each in self.folders.values()):  # noqa: ASYNC110
             await asyncio.sleep(_ONCE_POLL)
 
 

@@ -60,6 +60,11 @@ class Premises:
         self._hinted = hinted
         self._claims = Claims(inbox, markers=config.ready == "done_file")
         self._watcher: Watcher | None = None
+        self.blind: HostError | None = None
+        """Why the kernel refuses to give hints here; scans alone must do."""
+        self.problems: tuple[HostError, ...] = ()
+        """What the last whole scan could not look at."""
+        self._told: frozenset[str] = frozenset()
         self.custody = Custody(
             config,
             inbox,
@@ -125,17 +130,20 @@ class Premises:
         return places | {self._config.archive} if self._config.on_success == "archive" else places
 
     def watching(self) -> bool:
-        """Whether hints come, or are not wanted here."""
-        return self.timing.poll or (self._watcher is not None and self._watcher.alive())
+        """Whether hints come, are not wanted here, or cannot be had."""
+        return self.timing.poll or self.blind is not None or (self._watcher is not None and self._watcher.alive())
 
     def watch_again(self) -> None:
         """Begin to watch, anew if need be; where the kernel refuses, scans alone must do."""
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None
+        self.blind = None
         if not self.timing.poll:
-            with host_errors(self._config.inbox, "watching"):
+            try:
                 self._watcher = Watcher(self._config.inbox, recursive=self._config.recursive, on_hint=self._hinted)
+            except HostError as error:
+                self.blind = error
 
     def calls_for_scan(self, hint: Hint) -> bool:
         """Whether only a whole scan tells what happened."""
@@ -147,16 +155,34 @@ class Premises:
 
     def scan(self, below: str = "") -> list[Snapshot]:
         """Every wanted file, of the whole inbox or of one sub folder."""
-        return list(scan(self._inbox, self._config, below=below))
+        scanning = scan(self._inbox, self._config, below=below)
+        found = list(scanning)
+        if not below:
+            self.problems = tuple(scanning.problems)
+        return found
 
-    def look_all(self, names: Sequence[str]) -> list[tuple[str, Look | None]]:
-        """A look at each name; None where it is gone or no plain file any more."""
-        looks: list[tuple[str, Look | None]] = []
+    def news(self) -> list[HostError]:
+        """What can be neither looked at nor watched since the last whole scan, and was not so at the one before."""
+        known = self._told
+        present = [*self.problems, *([] if self.blind is None else [self.blind])]
+        self._told = frozenset(each.message for each in present)
+        return [each for each in present if each.message not in known]
+
+    def look_all(self, names: Sequence[str]) -> list[tuple[str, Look | HostError | None]]:
+        """A look at each name; None where it is gone or no plain file any more, an error that is about it alone.
+
+        Raises HostError when the whole folder has gone.
+        """
+        looks: list[tuple[str, Look | HostError | None]] = []
         for name in names:
             try:
                 looks.append((name, look(self._inbox, name, lease=self._local)))
             except (FileNotFoundError, NotAPlainFileError):
                 looks.append((name, None))
+            except HostError as error:
+                if error.code.startswith("folder_"):
+                    raise
+                looks.append((name, error))
         return looks
 
     def open_candidate(self, snapshot: Snapshot) -> int:

@@ -157,14 +157,12 @@ class Daemon:
                 once=self._once,
             )
             try:
-                await generation.start()
-                self._generation = generation
-                _record(
-                    ledger,
-                    Entry("configuration.loaded", fields={"srwatchd.configuration.path": str(self._config.source)}),
-                )
-                self._notifier.ready(generation.headline())
-                await self._serve(generation)
+                if await self._begun(generation):
+                    self._generation = generation
+                    fields = {"srwatchd.configuration.path": str(self._config.source)}
+                    _record(ledger, Entry("configuration.loaded", fields=fields))
+                    self._notifier.ready(generation.headline())
+                    await self._serve(generation)
             finally:
                 self._generation = None
                 await generation.stop(_STOP_SECONDS)
@@ -172,6 +170,21 @@ class Daemon:
                 _log.info("stopped", **generation.totals())
                 return generation.exit_status() if self._once else 0
             self._wish = _Wish.NOTHING
+
+    async def _begun(self, generation: Generation) -> bool:
+        """Start ``generation``; False when a stop is wished for before it serves."""
+        starting = asyncio.create_task(generation.start())
+        while not starting.done() and self._wish is not _Wish.STOP:
+            self._woken.clear()
+            waiting = asyncio.create_task(self._woken.wait())
+            await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+        if starting.cancel():
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            return False
+        starting.result()
+        return True
 
     async def _serve(self, generation: Generation) -> None:
         """Wait until a stop, an accepted reload, the end of a drain, or the death of a part of the generation."""

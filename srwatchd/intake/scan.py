@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "scan"]
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_MOST_PROBLEMS: Final = 1000
 
 
 class Scan:
@@ -55,16 +56,27 @@ class Scan:
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if enters(name, self._folder):
-                        pending.append(name)
-                elif wanted(name, self._folder):
-                    try:
-                        seen = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        if enters(name, self._folder):
+                            pending.append(name)
                         continue
-                    if stat.S_ISREG(seen.st_mode):
-                        yield snapshot_of(name, seen)
+                    if not wanted(name, self._folder):
+                        continue
+                    seen = entry.stat(follow_symlinks=False)
+                except PermissionError:  # of the directory, so of all that is in it
+                    raise
+                except OSError as error:
+                    self._pass_over(error, name)
+                    continue
+                if stat.S_ISREG(seen.st_mode):
+                    yield snapshot_of(name, seen)
+
+    def _pass_over(self, error: OSError, name: str) -> None:
+        """One entry that cannot be looked at, on a damaged file system, hides no other."""
+        if error.errno not in _GONE and len(self.problems) < _MOST_PROBLEMS:
+            path = str(self._inbox.root / name)
+            self.problems.append(HostError("io_error", f"cannot look at {path!r}: {error.strerror}", path=path))
 
     def _note(self, error: OSError, relative: str) -> None:
         """A folder that went meanwhile is no problem; the inbox itself must be readable."""
@@ -72,7 +84,7 @@ class Scan:
         if not relative:
             with host_errors(path, "cannot list the inbox"):
                 raise error
-        if error.errno in _GONE:
+        if error.errno in _GONE or len(self.problems) >= _MOST_PROBLEMS:
             return
         if isinstance(error, PermissionError):
             message = f"{own_name()} may not list the folder {str(path)!r}: give it read and execute permission"
@@ -85,6 +97,7 @@ def scan(inbox: Inbox, folder: HotFolder, *, below: str = "") -> Scan:
     """Every wanted regular file of the inbox, or of its sub folder ``below``, as snapshots.
 
     Never follows a link and never crosses into ``.srwatchd``; sizes are not judged here. Sub folders that cannot be
-    listed are collected in ``.problems``; raises HostError when the inbox itself cannot be listed.
+    listed and files that cannot be looked at are collected in ``.problems``, at most a thousand; raises HostError when
+    the inbox itself cannot be listed.
     """
     return Scan(inbox, folder, below=below)

@@ -1,0 +1,217 @@
+"""srwatchd.daemon.folder on a real disk: what is wrong with one thing never stops the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+
+import pytest
+from daemon_standin import FakeStages
+from folder_bench import Served
+
+from srwatchd.daemon import premises
+from srwatchd.errors import HostError, PermanentError, TransientError
+from srwatchd.intake import scan as scanning
+from srwatchd.intake.claims import Claims
+from srwatchd.pipeline.custody import Custody
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Run a scenario with a served folder."""
+
+    def run(scenario, *, stages=None, **settings):
+        async def whole():
+            async with Served(tmp_path, stages, **settings) as served:
+                await scenario(served)
+
+        asyncio.run(whole())
+
+    return run
+
+
+def test_a_file_that_cannot_be_looked_at_is_named_and_stops_no_other(serve, monkeypatch):
+    """A bad sector under one name: it is shown with its reason, the folder is not held."""
+    real = premises.look
+
+    def look(inbox, name, *, lease):
+        if name == "bad.png":
+            raise HostError("io_error", "cannot look at 'bad.png'", path=str(inbox.root / name))
+        return real(inbox, name, lease=lease)
+
+    monkeypatch.setattr(premises, "look", look)
+
+    async def scenario(served):
+        served.drop("bad.png")
+        await served.until(served.folder.waiting_files)
+        served.drop("good.png")
+        await served.until(lambda: served.delivered() == ["good_x2.png"])
+        assert served.folder.hold is None
+        assert [(each["name"], each["reason"]) for each in served.folder.waiting_files()] == [
+            ("bad.png", "source_unreadable")
+        ]
+
+    serve(scenario)
+
+
+def test_a_source_that_cannot_be_read_to_its_end_waits_alone(serve):
+    """A read error of one picture in a worker holds that picture, not its folder."""
+
+    async def broken():
+        raise HostError("io_error", "reading it failed", path="/anywhere/bad.png")
+
+    async def scenario(served):
+        served.drop("bad.png")
+        await served.until(served.folder.waiting_files)
+        served.drop("good.png")
+        await served.until(lambda: "good_x2.png" in served.delivered())
+        assert served.folder.hold is None
+
+    serve(scenario, stages=FakeStages(decode=[broken]))
+
+
+def test_a_sub_folder_that_may_not_be_listed_is_named(serve, monkeypatch):
+    """Nothing is stranded unseen: the status says which folder, and why."""
+    real = scanning.open_beneath
+
+    def refusing(root_fd, relative, **rest):
+        if relative == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(root_fd, relative, **rest)
+
+    monkeypatch.setattr(scanning, "open_beneath", refusing)
+
+    async def scenario(served):
+        (served.config.inbox / "closed").mkdir()
+        await served.until(served.folder.waiting_files)
+        (shown,) = served.folder.waiting_files()
+        assert (shown["name"], shown["reason"]) == ("closed", "source_unreadable")
+        assert "read and execute permission" in shown["detail"]
+        served.drop("open.png")
+        await served.until(lambda: served.delivered() == ["open_x2.png"])
+
+    serve(scenario)
+
+
+def test_without_hints_scans_do(serve, monkeypatch):
+    """Where the kernel's watches are used up, pictures are found by scans and the folder is not held."""
+
+    def refused(*_args, **_rest):
+        raise HostError("io_error", "cannot watch: no space")
+
+    monkeypatch.setattr(premises, "Watcher", refused)
+
+    async def scenario(served):
+        served.drop("one.png")
+        await served.until(lambda: served.delivered() == ["one_x2.png"])
+        assert served.folder.hold is None
+
+    serve(scenario)
+
+
+def test_a_claimed_source_that_cannot_be_opened_is_tried_again(serve, monkeypatch):
+    """It stays in the queue; nothing is forgotten in the private folder until a restart."""
+    real = Claims.source_fd
+
+    def once_refused(claims, record):
+        monkeypatch.setattr(Claims, "source_fd", real)
+        raise HostError("source_unreadable", "may not read it", path=record.name)
+
+    monkeypatch.setattr(Claims, "source_fd", once_refused)
+    monkeypatch.setattr("srwatchd.daemon.folder._CLAIMED_SECONDS", 0.1)
+
+    async def scenario(served):
+        served.drop("one.png")
+        await served.until(lambda: served.delivered() == ["one_x2.png"])
+
+    serve(scenario, stages=FakeStages(upscale=[TransientError("worker_died", "it died")]))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PermanentError("name_taken", "taken"), TransientError("source_changed", "changed"), ValueError("a defect")],
+)
+def test_a_claim_that_cannot_be_taken_up_holds_its_folder_and_not_the_start(serve, monkeypatch, tmp_path, error):
+    """Whatever recovery raises: the daemon starts, and goes on by itself."""
+    real = Custody.recover
+
+    def once(custody, record, *, present):
+        monkeypatch.setattr(Custody, "recover", real)
+        raise error
+
+    async def cut_off(served):
+        served.drop("one.png")
+        await served.until(lambda: list((served.config.inbox / ".srwatchd").glob("*.json")))
+
+    async def scenario(served):
+        await served.until(lambda: served.delivered() == ["one_x2.png"])
+
+    serve(cut_off, stages=FakeStages(upscale=[TransientError("worker_died", "it died")]), retry={"initial_delay": 60.0})
+    monkeypatch.setattr(Custody, "recover", once)
+    serve(scenario)
+
+
+def test_nothing_begins_while_the_folder_is_still_being_opened(serve, monkeypatch):
+    """A file system that answers late delays its own folder: what was found so far is not begun upon."""
+    answered = threading.Event()
+    real = premises.Premises.check
+
+    def late(self):
+        answered.wait(30.0)
+        real(self)
+
+    monkeypatch.setattr(premises.Premises, "check", late)
+
+    async def scenario(served):
+        await asyncio.sleep(0.1)
+        assert not served.folder.has_work()
+        assert served.folder.next_interrupted() is None
+        assert not served.folder.settled_everything
+        answered.set()
+        served.drop("one.png")
+        await served.until(lambda: served.delivered() == ["one_x2.png"])
+
+    serve(scenario)
+
+
+def test_a_drain_is_not_over_before_the_first_scan(serve, monkeypatch):
+    """However long a scan takes, `once` does not take an inbox for empty that nobody has looked at."""
+    looked = threading.Event()
+    real = premises.scan
+
+    def slow(*args, **rest):
+        looked.wait(30.0)
+        return real(*args, **rest)
+
+    monkeypatch.setattr(premises, "scan", slow)
+
+    async def scenario(served):
+        await served.until(lambda: served.folder.premises is not None)
+        await asyncio.sleep(0.1)
+        assert not served.folder.settled_everything
+        looked.set()
+        await served.until(lambda: served.folder.settled_everything)
+
+    serve(scenario)
+
+
+def test_a_hold_beside_a_long_run_costs_no_time(serve, monkeypatch):
+    """A held folder waits for the end of its runs; it does not ask all the time."""
+    rounds = []
+
+    async def scenario(served):
+        go = asyncio.Event()
+        served.stages.script["upscale"] = [go.wait]
+        served.drop("one.png")
+        await served.until(lambda: served.stages.seen("upscale"))
+        monkeypatch.setattr(premises.Premises, "check", lambda _self: rounds.append(1))
+        await served.folder._hold(HostError("io_error", "at fault"))
+        assert served.folder.hold is not None
+        await served.until(lambda: served.folder._loop.time() > served.folder.hold.next_look)
+        assert served.folder._seconds_to_next() > 1.0
+        go.set()
+        await served.until(lambda: served.delivered() == ["one_x2.png"] and served.folder.hold is None)
+
+    serve(scenario)
