@@ -27,6 +27,17 @@ dropped source exactly once, byte for byte, where it belongs; is there exactly o
 size and looking like its source; is no temporary file, record, scratch file or process left; does every job have
 exactly one outcome; is the ledger whole (`srwatchd audit verify`)?"""
 
+_LIMITS: Final = """\
+## What these runs do not show
+
+- A killed process leaves the page cache as it is: no run here shows what a power cut leaves. What is fsynced when is
+  seen in `steps`, which kills before each of these calls.
+- A file whose size is set first, then closed, and filled later is recognised by its hole, in whole blocks of the file
+  system. What is missing inside the last block (usually 4096 bytes) shows only where the format proves its own end;
+  the pictures of `writers` are larger than that.
+- `another's files` are files of another user id that shares a group; Samba, NFS and SFTP servers are not part of it.
+- Rates are those of a machine that may have had other things to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -90,7 +101,7 @@ def page(rows: Sequence[Row], bench: Bench) -> str:
         *(f"| [{row.name}](#{row.name}-{row.verdict}) | {row.verdict} | {row.seconds:.0f} |" for row in rows),
         "",
     ]
-    return "\n".join([*head, *(row.section() for row in rows)]).rstrip() + "\n"
+    return "\n".join([*head, *(row.section() for row in rows), _LIMITS]).rstrip() + "\n"
 
 
 def _machine(bench: Bench) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Faults at exactly one system call of the supervising process, by strace.
+"""Faults at exactly one system call of a process of the daemon, by strace.
 
 strace is attached to a daemon that waits, and counts each system call of each of its threads from then on; so the
 n-th call of a kind is the n-th of the one job that is then dropped.
@@ -20,7 +20,7 @@ from benchmarks.endurance.scenario import SkippedError
 from benchmarks.endurance.service import NotInTimeError, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["CALLS", "Step", "injecting", "steps_in"]
@@ -47,8 +47,8 @@ class Step:
 
 
 @contextlib.contextmanager
-def injecting(pid: int, output: Path, *, step: Step | None = None, fault: str = "") -> Iterator[None]:
-    """Trace all threads of ``pid`` into ``output`` for the time of the block; with ``step`` inject ``fault`` there.
+def injecting(pids: Sequence[int], output: Path, *, step: Step | None = None, fault: str = "") -> Iterator[None]:
+    """Trace all threads of ``pids`` into ``output`` for the time of the block; with ``step`` inject ``fault`` there.
 
     Raises SkippedError where strace is missing or may not attach.
     """
@@ -57,11 +57,12 @@ def injecting(pid: int, output: Path, *, step: Step | None = None, fault: str = 
     calls = step.call if step is not None else ",".join(CALLS)
     inject = [] if step is None else ["-e", f"inject={step.call}:{fault}:when={step.number}"]
     command = ["strace", "-f", "-qq", "-y", "-s", "0", "-o", str(output), "-e", f"trace={calls}", *inject]
-    tracer = subprocess.Popen([*command, "-p", str(pid)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    attach = [word for pid in pids for word in ("-p", str(pid))]
+    tracer = subprocess.Popen([*command, *attach], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         with contextlib.suppress(NotInTimeError):
-            until(lambda: _traced(pid) or tracer.poll() is not None, _ATTACH_SECONDS, "strace is attached", pause=0.02)
-        if tracer.poll() is not None or not _traced(pid):
+            until(lambda: _traced(pids) or tracer.poll() is not None, _ATTACH_SECONDS, "strace is attached", pause=0.02)
+        if tracer.poll() is not None or not _traced(pids):
             words = tracer.stderr.read().decode(errors="replace") if tracer.stderr and tracer.poll() is not None else ""
             raise SkippedError(f"strace cannot attach to a process here: {words.strip()}")
         yield
@@ -93,13 +94,14 @@ def steps_in(output: Path) -> list[Step]:
     return list(steps.values())
 
 
-def _traced(pid: int) -> bool:
-    """Whether every thread of the process has a tracer."""
+def _traced(pids: Sequence[int]) -> bool:
+    """Whether every thread of the processes has a tracer."""
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/status", encoding="ascii", errors="replace") as file:
-                if "TracerPid:\t0\n" in file.read():
-                    return False
+        for pid in pids:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/status", encoding="ascii", errors="replace") as file:
+                    if "TracerPid:\t0\n" in file.read():
+                        return False
     except (FileNotFoundError, ProcessLookupError):
         return False
     return True

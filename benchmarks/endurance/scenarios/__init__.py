@@ -10,7 +10,7 @@ from benchmarks.endurance.scenarios.host import disk_full, read_only
 from benchmarks.endurance.scenarios.inbox import inbox_gone
 from benchmarks.endurance.scenarios.kills import kills
 from benchmarks.endurance.scenarios.photographs import edsr, photographs
-from benchmarks.endurance.scenarios.steps import step_errors, step_kills
+from benchmarks.endurance.scenarios.steps import step_errors, step_kills, worker_kills
 from benchmarks.endurance.scenarios.unprivileged import foreign_files, unprivileged_kills, unprivileged_photographs
 from benchmarks.endurance.scenarios.writers import latency, writers
 
@@ -23,6 +23,7 @@ _ALL: Final = (
     Scenario(
         "steps", "kill -9 at every rename, write, fsync and unlink of a job: everything exactly once.", step_kills
     ),
+    Scenario("worker-steps", "kill -9 of a worker at every write of a job: none in error.", worker_kills),
     Scenario("errors", "ENOSPC and EIO at every step of a job: held, resumed, no attempt spent.", step_errors),
     Scenario("disk-full", "Done, archive or the ledger's disk is full or out of inodes: held, resumed.", disk_full),
     Scenario("read-only", "Done is remounted read-only and back: held, resumed.", read_only),

@@ -32,7 +32,7 @@ def stop_under_load(bench: Bench, result: Result) -> None:
     longest = 0.0
     with bench.service(site) as service:
         dropper = Dropper(site.inbox, site.root / "outside")
-        for turn in range(bench.many(5, short=2)):
+        for turn in range(bench.many(5, short=1)):
             service.start()
             for _ in range(3):
                 dropper.drop(made(rng, width=rng.randint(300, 500), height=rng.randint(200, 300), extension="jpg"))
@@ -60,7 +60,7 @@ def reload_under_load(bench: Bench, result: Result) -> None:
     with bench.service(site) as service:
         dropper = Dropper(site.inbox, site.root / "outside")
         service.start()
-        for turn in range(bench.many(12, short=4)):
+        for turn in range(bench.many(12, short=3)):
             for _ in range(6):
                 dropper.drop(made(rng, width=rng.randint(24, 96), height=rng.randint(24, 96)))
             time.sleep(rng.uniform(0.0, 0.5))

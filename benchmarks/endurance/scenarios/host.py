@@ -37,7 +37,7 @@ def disk_full(bench: Bench, result: Result) -> None:
         "inodes of done": ("done", "size=16m,nr_inodes=40", ("disk_full",)),
         "archive": ("archive", "size=4m", ("disk_full",)),
     }
-    for name, (part, options, codes) in list(cases.items())[: bench.many(4, short=2)]:
+    for name, (part, options, codes) in list(cases.items())[: bench.many(4, short=1)]:
         site = bench.site(f"full {name}".replace(" ", "-"))
         place = site.root / part
         with mounted(place), bench.service(site) as service:

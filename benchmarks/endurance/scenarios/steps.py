@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.endurance.service import Service
     from benchmarks.endurance.site import Site
 
-__all__ = ["step_errors", "step_kills"]
+__all__ = ["step_errors", "step_kills", "worker_kills"]
 
 _FILLER_BYTES: Final = 64 << 20
 _DRAIN_SECONDS: Final = 60.0
@@ -52,7 +52,7 @@ def step_kills(bench: Bench, result: Result) -> None:
             rng = bench.random()
             service.start()
             steps = _steps(service, dropper, rng, flow)
-            chosen = steps[:: bench.many(1, short=8)]
+            chosen = steps[:: bench.many(1, short=12)]
             reached = 0
             for step in chosen:
                 reached += _killed_at(step, service, dropper, rng, flow, result)
@@ -63,6 +63,27 @@ def step_kills(bench: Bench, result: Result) -> None:
             finish(service, dropper.dropped, result)
 
 
+def worker_kills(bench: Bench, result: Result) -> None:
+    """SIGKILL of a worker at every write of a job: an interruption, done again at once, no attempt spent."""
+    flow = _KILLED_FLOWS[0]
+    with _prepared(bench, "worker kills", flow) as (service, dropper):
+        rng = bench.random()
+        service.start()
+        number = len(service.workers())
+        steps = _steps(service, dropper, rng, flow, workers=True)
+        reached = 0
+        for step in steps[:: bench.many(1, short=4)]:
+            until(lambda: len(service.workers()) == number, _DRAIN_SECONDS, "every worker is there")
+            with injecting(service.workers(), service.site.root / "trace", step=step, fault="signal=KILL"):
+                before = set(service.workers())
+                _drop(dropper, rng, flow)
+                until(lambda: _settled(service), _DRAIN_SECONDS, f"done in spite of a kill at {step}")
+            reached += not before <= set(service.workers())
+        result.figure("steps of workers, killed at", f"{len(steps)}, {reached}")
+        result.figure("interruptions", service.site.count("job.attempt_failed"))
+        finish(service, dropper.dropped, result)
+
+
 def step_errors(bench: Bench, result: Result) -> None:
     """ENOSPC and EIO at every step: held and taken up again, or tried again; no attempt spent, nothing in error."""
     flow = _KILLED_FLOWS[0]
@@ -71,7 +92,7 @@ def step_errors(bench: Bench, result: Result) -> None:
             rng = bench.random()
             service.start()
             steps = _steps(service, dropper, rng, flow)
-            chosen = steps[:: bench.many(1, short=14)]
+            chosen = steps[:: bench.many(1, short=21)]
             for step in chosen:
                 _refused_at(step, error, service, dropper, rng, result)
             result.figure(f"{error}: steps, refused at", f"{len(steps)}, {len(chosen)}")
@@ -109,12 +130,12 @@ def _settled(service: Service) -> bool:
     return service.site.waiting() == 0 and not list(service.site.private.glob("*.json"))
 
 
-def _steps(service: Service, dropper: Dropper, rng: random.Random, flow: _Flow) -> list[Step]:
-    """What a job does when nothing goes wrong."""
+def _steps(service: Service, dropper: Dropper, rng: random.Random, flow: _Flow, *, workers: bool = False) -> list[Step]:
+    """What the supervisor, or the workers, do for a job when nothing goes wrong."""
     _drop(dropper, rng, flow)
     drained(service, _DRAIN_SECONDS)
     trace = service.site.root / "trace"
-    with injecting(service.pid, trace):
+    with injecting(service.workers() if workers else [service.pid], trace):
         _drop(dropper, rng, flow)
         until(lambda: _settled(service), _DRAIN_SECONDS, "the traced job is done")
     return steps_in(trace)
@@ -122,7 +143,7 @@ def _steps(service: Service, dropper: Dropper, rng: random.Random, flow: _Flow) 
 
 def _killed_at(step: Step, service: Service, dropper: Dropper, rng: random.Random, flow: _Flow, result: Result) -> bool:
     """Whether the supervisor was killed at that step. It is started again."""
-    with injecting(service.pid, service.site.root / "trace", step=step, fault="signal=KILL"):
+    with injecting([service.pid], service.site.root / "trace", step=step, fault="signal=KILL"):
         _drop(dropper, rng, flow)
         with contextlib.suppress(NotInTimeError):
             until(lambda: not service.running or _settled(service), _DRAIN_SECONDS, "killed")
@@ -142,7 +163,7 @@ def _refused_at(step: Step, error: str, service: Service, dropper: Dropper, rng:
     """One call is refused once; a little later something is freed."""
     filler = service.site.root / "filler"
     run_tool("fallocate", "--length", str(_FILLER_BYTES), filler)
-    with injecting(service.pid, service.site.root / "trace", step=step, fault=f"error={error}"):
+    with injecting([service.pid], service.site.root / "trace", step=step, fault=f"error={error}"):
         _drop(dropper, rng, _KILLED_FLOWS[0])
         with contextlib.suppress(NotInTimeError):
             until(lambda: _settled(service), 2.0, "done")
