@@ -13,6 +13,7 @@ from daemon_bench import Service
 
 from srwatchd.audit import verify
 from srwatchd.control.socket import NotRunningError, call
+from srwatchd.errors import FatalError
 
 
 def sources(service, folder="a"):
@@ -151,7 +152,7 @@ def test_an_inbox_of_another_state_is_held(tmp_path):
             assert second.process.poll() is None
             try:
                 return call(socket, "status")["folders"][0]["hold"]
-            except NotRunningError:
+            except FatalError:  # not there yet, or still starting
                 return None
 
         assert wait_for(held)["code"] == "folder_foreign"
