@@ -17,7 +17,7 @@ from srwatchd.daemon.finding import Finding, ok, problem, warning
 from srwatchd.daemon.lane import Lane
 from srwatchd.errors import HINTS, ModelError, SrwatchdError
 from srwatchd.intake.look import prepare_leases
-from srwatchd.worker.confinement import summary
+from srwatchd.worker.confinement import gaps, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -159,7 +159,7 @@ def _confined(states: Iterable[WorkerState]) -> list[Finding]:
     """What the first worker of a pool has given up, as it says itself."""
     for state in states:
         if state.confinement:
-            missing = [f"{each.name} ({each.detail})" for each in state.confinement if not each.active]
+            missing = [f"{each.name} ({each.detail})" for each in gaps(state.confinement)]
             found = summary(state.confinement)
             if missing:
                 remedy = f"Work goes on without {', '.join(missing)}; a newer kernel or a laxer container gives it."
