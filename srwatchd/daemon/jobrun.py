@@ -96,6 +96,7 @@ class JobRun:
         self._candidate = candidate
         self._picture: Picture | None = None
         self._engine = ""
+        self._uncertain = False
 
     @property
     def fresh(self) -> bool:
@@ -121,7 +122,8 @@ class JobRun:
         except Exception as error:  # noqa: BLE001 - even a defect in custody holds a folder rather than lose its job
             return Outcome(Verdict.HELD, self.record, host_error(error))
         except asyncio.CancelledError:
-            if self.record is not None and self.record.state is State.CLAIMED and not self.record.attempts:
+            ours = self.record is not None and self.record.state is State.CLAIMED and not self.record.attempts
+            if ours and not self._uncertain:  # else the next take-up goes on from what lies on the disk
                 with contextlib.suppress(SrwatchdError):
                     await self._keep(self._custody.release, self.record, "stopped")
             raise
@@ -343,7 +345,9 @@ class JobRun:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
             outcome = (await asyncio.gather(call, return_exceptions=True))[0]
-            if isinstance(outcome, Record):
+            if isinstance(outcome, BaseException):
+                self._uncertain = True  # nobody knows how far it came: its result may be delivered already
+            elif isinstance(outcome, Record):
                 self.record = outcome
             elif isinstance(outcome, int):
                 os.close(outcome)

@@ -11,7 +11,7 @@ from srwatchd.errors import HostError, TransientError
 from srwatchd.intake.claims import Claims
 from srwatchd.intake.hints import HintKind
 from srwatchd.intake.inbox import Inbox
-from srwatchd.intake.look import NotAPlainFileError, look, open_source, snapshot_of
+from srwatchd.intake.look import NotAPlainFileError, check_movable, look, open_source, snapshot_of
 from srwatchd.intake.mounts import mount_of, timing_of
 from srwatchd.intake.scan import scan
 from srwatchd.intake.watch import Watcher
@@ -188,6 +188,7 @@ class Premises:
     def open_candidate(self, snapshot: Snapshot) -> int:
         """A descriptor of exactly the file that ``snapshot`` saw; TransientError when it is another one now."""
         try:
+            check_movable(self._inbox, snapshot.name)
             descriptor = open_source(self._inbox, snapshot.name)
         except (FileNotFoundError, NotAPlainFileError):
             raise TransientError("source_vanished", f"{snapshot.name!r} is gone from the inbox") from None

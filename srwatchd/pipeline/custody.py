@@ -136,6 +136,7 @@ class Custody:
         released = record.after(Event.RELEASE)
         name = self._claims.release(record)
         self._close(released, "job.released", "success", {"srwatchd.detail.released_as": name}, reason=reason)
+        self._finished.discard(record.job)  # its record is gone, so nothing of it can be repeated
         return released
 
     def note(self, record: Record, attempt: Attempt) -> Record:
@@ -221,6 +222,7 @@ class Custody:
         for job, record in list(self._open.items()):
             if job not in live:
                 self._close(record, "job.released", "unknown", reason="the host failed while nothing was ours any more")
+                self._finished.discard(job)
 
     def sweep(self, live: set[str]) -> None:
         """Remove staged files of jobs that are not in ``live``."""

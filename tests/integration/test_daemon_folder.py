@@ -15,6 +15,7 @@ from srwatchd.daemon import premises
 from srwatchd.errors import HostError, PermanentError, TransientError
 from srwatchd.intake import scan as scanning
 from srwatchd.intake.claims import Claims
+from srwatchd.pipeline import custody
 from srwatchd.pipeline.custody import Custody
 
 
@@ -137,7 +138,7 @@ def test_a_claim_that_cannot_be_taken_up_holds_its_folder_and_not_the_start(serv
     """Whatever recovery raises: the daemon starts, and goes on by itself."""
     real = Custody.recover
 
-    def once(custody, record, *, present):
+    def once(_custody, record, *, present):
         monkeypatch.setattr(Custody, "recover", real)
         raise error
 
@@ -213,5 +214,75 @@ def test_a_hold_beside_a_long_run_costs_no_time(serve, monkeypatch):
         assert served.folder._seconds_to_next() > 1.0
         go.set()
         await served.until(lambda: served.delivered() == ["one_x2.png"] and served.folder.hold is None)
+
+    serve(scenario)
+
+
+def test_a_stop_gives_nothing_back_that_may_be_delivered(serve, monkeypatch, tmp_path):
+    """Stopped while the disk fails between result and archive: the source stays ours, and there is one result."""
+    reached, go = threading.Event(), threading.Event()
+    real = custody.archive
+
+    def full(*_args, **_rest):
+        reached.set()
+        go.wait(30.0)
+        raise HostError("disk_full", "the archive is full", path=str(tmp_path))
+
+    monkeypatch.setattr(custody, "archive", full)
+
+    async def stopped(served):
+        served.drop("one.png")
+        await served.until(reached.is_set)
+        threading.Timer(0.3, go.set).start()
+
+    async def resumed(served):
+        await served.until((served.config.archive / "one.png").exists)
+        await served.until(lambda: served.folder.settled_everything)
+        assert served.delivered() == ["one_x2.png"]
+        assert served.actions().count("job.completed") == 1
+        assert "job.released" not in served.actions()
+
+    serve(stopped)
+    monkeypatch.setattr(custody, "archive", real)
+    serve(resumed)
+
+
+def test_what_was_given_back_is_not_remembered(serve):
+    """Months of files that change while they are read cost no memory."""
+
+    async def scenario(served):
+        place = served.drop("one.png", b"first")
+
+        async def changed():
+            (source,) = (served.config.inbox / ".srwatchd").glob("*.src")
+            source.write_bytes(b"second")
+
+        served.stages.script["verify"] = [changed]
+        await served.until(lambda: "job.released" in served.actions())
+        await served.until(lambda: served.delivered() == ["one_x2.png"] and served.folder.settled_everything)
+        assert not place.exists()
+        assert not served.services.finished
+
+    serve(scenario)
+
+
+def test_a_source_that_cannot_be_moved_is_not_even_decoded(serve, monkeypatch):
+    """It is named in the status, and costs neither a worker's time nor a line in the ledger at every try."""
+    real = os.access
+
+    def access(path, mode, *, dir_fd=None, **rest):
+        return dir_fd is None and real(path, mode, **rest)
+
+    monkeypatch.setattr("srwatchd.intake.look.os.access", access)
+
+    async def scenario(served):
+        before = len(served.actions())
+        served.drop("one.png")
+        await served.until(served.folder.waiting_files)
+        (shown,) = served.folder.waiting_files()
+        assert shown["reason"] == "source_unmovable"
+        assert "write permission" in shown["detail"]
+        assert not served.stages.calls
+        assert len(served.actions()) == before
 
     serve(scenario)
