@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from srwatchd.audit import Entry
 from srwatchd.delivery import Claim, Destination, archive
 from srwatchd.delivery.names import SIDECAR_SUFFIX, sidecar_name
+from srwatchd.errors import HostError
+from srwatchd.intake.names import PRIVATE
 from srwatchd.storage import STAGING_PREFIX, host_errors, open_beneath
 
 if TYPE_CHECKING:
@@ -19,13 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["put_back"]
 
+_LARGEST: Final = 1 << 20
+
 
 def put_back(folder: Folder, names: set[str], ledger: Ledger) -> list[str]:
     """Move ``names`` (relative to the error folder; empty: everything) into the inbox, without their sidecars.
 
-    Nothing in the inbox is overwritten: a taken name gets a number. Returns the names that were moved; raises
-    HostError.
+    Nothing in the inbox is overwritten: a taken name gets a number. What another folder that shares the error folder
+    has put there is left to that one. Returns the names that were moved. Raises HostError, and moves nothing, while the
+    inbox is not the marked one: a picture put into the mount point of an absent share would be out of sight.
     """
+    if not os.path.lexists(folder.inbox / PRIVATE / "id"):
+        message = f"nothing can be put back into {str(folder.inbox)!r}: it is not there, or does not carry its id"
+        raise HostError("folder_unmarked", message, path=str(folder.inbox))
     inbox = Destination(folder.inbox, file_mode=folder.output.file_mode, dir_mode=folder.output.dir_mode)
     moved = []
     with host_errors(folder.error, "opening the error folder"):
@@ -36,6 +45,8 @@ def put_back(folder: Folder, names: set[str], ledger: Ledger) -> list[str]:
                 continue
             parent, _, base = name.rpartition("/")
             with open_beneath(root, parent) as directory:
+                if _folder_of(base, directory) not in ("", folder.id):
+                    continue
                 claim = Claim(dir_fd=directory, name=base, job="retry", place=str(folder.error / name))
                 placed = archive(claim, inbox, name, record=lambda _placement: None)
                 if placed is None:
@@ -48,6 +59,16 @@ def put_back(folder: Folder, names: set[str], ledger: Ledger) -> list[str]:
     finally:
         os.close(root)
     return moved
+
+
+def _folder_of(base: str, directory: int) -> str:
+    """The id of the folder that has quarantined ``base``, by its sidecar; "" when that says nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(sidecar_name(base), flags, dir_fd=directory), "rb") as file:
+            told = json.loads(file.read(_LARGEST))
+            return str(told.get("folder", "")) if isinstance(told, dict) else ""
+    return ""
 
 
 def _quarantined(root: int) -> Iterator[str]:
