@@ -40,7 +40,11 @@ def openvino_reader(path: Path) -> Reader:
 
 
 def opencv_reader(path: Path) -> Reader:
-    """Return a reader of NHWC input through plain ``cv2.dnn``."""
+    """Return a reader of NHWC input through plain ``cv2.dnn``.
+
+    Older OpenCV 4 knows DepthToSpace only after ``dnn_superres`` has registered it.
+    """
+    cv2.dnn_superres.DnnSuperResImpl_create()  # type: ignore[attr-defined]
     net = cv2.dnn.readNetFromTensorflow(str(path))
 
     def read(nhwc: NDArray[np.float32]) -> NDArray[np.float32]:

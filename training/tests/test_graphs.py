@@ -11,6 +11,8 @@ from srtrain.onnxfile import onnx_bytes
 from srtrain.reference import run_plan
 
 SIZES = [(1, 1), (5, 2), (13, 17)]
+SUPERRES = cv2.dnn_superres.DnnSuperResImpl_create()
+"""Older OpenCV 4 knows DepthToSpace only after this has registered it."""
 everywhere = pytest.mark.parametrize("name", PLANS)
 
 
