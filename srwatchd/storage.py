@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STAGING_PREFIX",
+    "WriteBehind",
     "fsync_directory",
     "hash_descriptor",
     "hash_file",
@@ -41,6 +42,10 @@ _RENAME_NOREPLACE: Final = 1
 _renameat2: Any = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # old C libraries have none
 _NO_SUCH_RENAME: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
 _NO_SUCH_LINK: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK})
+
+_sync_file_range: Any = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
+_WAIT_BEFORE_AND_WRITE: Final = 1 | 2
+_NO_SUCH_SYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ESPIPE, errno.EPERM})
 
 _HOST_CODES: Final[dict[int, str]] = {
     errno.ENOSPC: "disk_full",
@@ -229,3 +234,34 @@ def hash_file(path: Path) -> str:
         return hash_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+class WriteBehind:
+    """Has the kernel write a file to the disk while it grows, so that memory does not fill with pages that wait for it.
+
+    After every ``window`` bytes the writing of all that is dirty begins, once the writing begun before is over: at most
+    two windows wait, and a file of less than one stays in memory. ``window`` None does nothing. It makes nothing
+    durable (sync_file_range(2)); writes through a shared memory map count as well.
+    """
+
+    def __init__(self, descriptor: int, window: int | None) -> None:
+        self._descriptor = descriptor
+        self._window = window if _sync_file_range is not None else None
+        self._dirty = 0
+
+    def wrote(self, count: int) -> None:
+        """Count ``count`` bytes that were just written. Raises OSError when an earlier write did not reach the disk."""
+        self._dirty += count
+        if self._window is None or self._dirty < self._window:
+            return
+        self._dirty = 0
+        whole = ctypes.c_int64(0)
+        while (
+            _sync_file_range(ctypes.c_int(self._descriptor), whole, whole, ctypes.c_uint(_WAIT_BEFORE_AND_WRITE)) != 0
+        ):
+            code = ctypes.get_errno()
+            if code in _NO_SUCH_SYNC:
+                self._window = None
+                return
+            if code != errno.EINTR:
+                raise OSError(code, os.strerror(code))
