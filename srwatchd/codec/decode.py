@@ -1,7 +1,7 @@
 """From a source file to an upright raster, or to the reason why not.
 
 Everything that can be refused is refused from the header, before a pixel is decoded. Decoding streams: strips of about
-4 MiB go from libvips to the raster file. Whole-picture buffers that formats force on their decoders (progressive JPEG,
+1 MiB go from libvips to the raster file. Whole-picture buffers that formats force on their decoders (progressive JPEG,
 interlaced PNG, WebP, AVIF, GIF, BMP, JPEG 2000) are estimated in :attr:`PictureInfo.decode_bytes` and bounded by
 ``max_decode_bytes``.
 """
@@ -23,7 +23,7 @@ from srwatchd.codec.structure import Edit, check_gif, check_jpeg, check_png, che
 from srwatchd.codec.tiff import check_tiff, exif_of
 from srwatchd.codec.vips import Feed, rows, strip_height
 from srwatchd.errors import PermanentError
-from srwatchd.storage import host_errors
+from srwatchd.storage import WriteBehind, host_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,17 +31,21 @@ if TYPE_CHECKING:
 __all__ = ["PictureInfo", "decode", "inspect", "stored_strips"]
 
 _STREAMED_BYTES = 16 << 20
+_STREAMED_ROWS = 640
+"""Rows of the picture in the decoder, libvips' line caches and our strips, measured up to 24,000 pixels across."""
+_TURNED_BYTES = 48 << 20
 _PLAIN = ("bmp", "jp2")
-_WHOLE = 3
+_WHOLE = {"avif": 6.0, "gif": 3.0}
 """Bytes of memory per byte of a picture that is decoded as a whole: the decoder's, libvips' and a copy."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What may be decoded."""
+    """What may be decoded. ``look_only``: the header is enough, and must be cheap to read."""
 
     max_pixels: int
     max_decode_bytes: int | None
+    look_only: bool = False
 
     def check(self, info: PictureInfo) -> None:
         """Raise PermanentError ``too_many_pixels`` or ``too_large_for_memory``."""
@@ -65,14 +69,18 @@ class _Opened:
     layout: Layout | None = None
 
 
-def inspect(source_fd: int) -> PictureInfo:
+def inspect(source_fd: int, *, max_pixels: int | None = None) -> PictureInfo:
     """What the header of a source says, upright, without decoding pixels.
+
+    With ``max_pixels`` more of them are refused (``too_many_pixels``), and memory stays bounded for every format: the
+    alpha of a WebP is not looked for then.
 
     Raises PermanentError: ``empty``, ``not_a_picture``, ``unsupported_format`` (with a hint for its format),
     ``unsupported_content`` (several pages or frames, floating point, more channels) or ``incomplete`` (the structure
     does not reach its end); HostError when the file cannot be read. The descriptor's offset is not used.
     """
-    return _open(Feed(source_fd)).info
+    limits = None if max_pixels is None else _Limits(max_pixels, None, look_only=True)
+    return _open(Feed(source_fd), limits).info
 
 
 def decode(
@@ -83,13 +91,15 @@ def decode(
     max_pixels: int,
     max_decode_bytes: int | None = None,
     icc: str = "keep",
+    write_behind: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PictureInfo:
     """Decode a source into ``raster_fd`` (replaced) and what must survive besides into ``carry_fd`` (replaced).
 
     The raster is as the package describes it: upright, C order, RGB or grey with alpha last and not premultiplied,
     uint8 or native uint16, all of its disk space reserved. With ``icc`` "srgb" values with a profile are converted and
-    the profile is dropped. ``on_progress(rows done, rows)`` is called after each strip.
+    the profile is dropped. ``on_progress(rows done, rows)`` is called after each strip; after every ``write_behind``
+    bytes the raster is sent to the disk, so that it does not fill the memory.
 
     Raises what :func:`inspect` raises, PermanentError ``too_many_pixels`` and ``too_large_for_memory`` before decoding,
     ``incomplete`` for anything that a decoder so much as warns of, and HostError (``disk_full`` ...) for the scratch
@@ -108,9 +118,9 @@ def decode(
     turned = opened.orientation >= 5
     height, width = (info.width, info.height) if turned else (info.height, info.width)
     with host_errors("scratch", "writing pixels to"):
-        writer = RasterWriter(
-            raster_fd, (height, width, info.channels), depth=info.depth, orientation=opened.orientation
-        )
+        shape = (height, width, info.channels)
+        behind = WriteBehind(raster_fd, write_behind)
+        writer = RasterWriter(raster_fd, shape, depth=info.depth, orientation=opened.orientation, behind=behind)
         for top, data in strips:
             writer.write(top, data)
             if on_progress is not None:
@@ -164,10 +174,12 @@ def _open(feed: Feed, limits: _Limits | None = None) -> _Opened:
         if limits is not None:
             limits.check(plain)
         return _Opened(plain, 1)
-    if name == "webp":
+    if name == "webp" and limits is not None:  # libvips takes memory for the whole picture to read its header
         across, down = check_riff(feed.read, feed.size)
-        if limits is not None:  # libvips takes memory for the whole picture to read its header
-            limits.check(PictureInfo(across, down, 3, 8, name, sealed=False, decode_bytes=_WHOLE * across * down * 3))
+        looked_at = PictureInfo(across, down, 3, 8, name, sealed=False, decode_bytes=_webp_bytes(across, down))
+        limits.check(looked_at)
+        if limits.look_only:
+            return _Opened(looked_at, 1)
     whole, edits = _check_structure(feed, name, head)
     image = feed.open(name, edits=edits)
     if image.get_typeof("n-pages") and image.get("n-pages") > 1:
@@ -180,8 +192,9 @@ def _open(feed: Feed, limits: _Limits | None = None) -> _Opened:
     orientation = orientation if name != "avif" and 1 <= orientation <= 8 else 1
     turned = orientation >= 5
     width, height = (image.height, image.width) if turned else (image.width, image.height)
-    stored = image.width * image.height * image.bands * layout.depth // 8
-    needed = _STREAMED_BYTES + (whole * stored if whole else 0)
+    needed = _decode_bytes(image, layout.depth, whole=whole) + (_TURNED_BYTES if turned else 0)
+    if name == "webp":
+        needed = _webp_bytes(image.width, image.height)
     info = PictureInfo(width, height, layout.channels, layout.depth, name, FORMATS[name].sealed, needed)
     if limits is not None:
         limits.check(info)
@@ -196,7 +209,24 @@ def _known(head: bytes) -> str | None:
     return name
 
 
-def _check_structure(feed: Feed, name: str, head: bytes) -> tuple[int, tuple[Edit, ...]]:
+def _decode_bytes(image: Any, depth: int, *, whole: float) -> int:
+    """The memory that decoding takes besides the raster: rows of what streams, ``whole`` times the rest."""
+    row = int(image.width * image.bands * depth // 8)
+    height = int(image.height)
+    rows_held = _STREAMED_ROWS
+    if image.get_typeof("tile-height"):  # a row of tiles at a time
+        rows_held += 2 * min(height, int(image.get("tile-height")))
+    if image.get_typeof("jpeg-chroma-subsample") and image.get("jpeg-chroma-subsample") == "4:2:0":
+        whole /= 2
+    return _STREAMED_BYTES + row * min(height, rows_held) + int(whole * row * height)
+
+
+def _webp_bytes(width: int, height: int) -> int:
+    """The same for WebP, with alpha or without."""
+    return _STREAMED_BYTES + 17 * width * height
+
+
+def _check_structure(feed: Feed, name: str, head: bytes) -> tuple[float, tuple[Edit, ...]]:
     """How many bytes per stored byte the decoder keeps in memory (0: it streams), and what it must read differently.
 
     Raises what the walks raise.
@@ -204,13 +234,13 @@ def _check_structure(feed: Feed, name: str, head: bytes) -> tuple[int, tuple[Edi
     match name:
         case "jpeg":
             form = check_jpeg(feed.read)
-            return 2 if form.progressive else 0, form.edits
+            return 2.0 if form.progressive else 0.0, form.edits
         case "png":
-            return 1 if check_png(feed.read) else 0, ()
+            return 1.0 if check_png(feed.read) else 0.0, ()
         case "gif":
             check_gif(feed.read)
         case "avif" if head[8:12] == b"avis":
             raise PermanentError("unsupported_content", "It is an animated AVIF.")
         case "tiff":
-            return 0, check_tiff(feed.read, feed.size)
-    return _WHOLE, ()
+            return 0.0, check_tiff(feed.read, feed.size)
+    return _WHOLE.get(name, 0.0), ()

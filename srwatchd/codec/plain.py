@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect_plain", "load_plain"]
 
-_BYTES_PER_PIXEL = {"bmp": 9, "jp2": 40}
+_BYTES_PER_PIXEL = {"bmp": 13, "jp2": 40}
 """Memory of decoding per pixel in bytes; JPEG 2000 works on 32-bit coefficients of every channel."""
 
 

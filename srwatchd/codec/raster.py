@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from srwatchd.storage import WriteBehind
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -59,11 +61,21 @@ class RasterWriter:
     """Takes strips from the top of a stored picture and leaves the upright raster in ``descriptor``.
 
     ``shape`` is (height, width, channels) as stored; ``orientation`` is EXIF's (1 to 8; EXIF 2.3, tag 274). The space
-    is reserved at once, so a full disk is noticed before any decoding. Raises OSError.
+    is reserved at once, so a full disk is noticed before any decoding. ``behind`` learns of what is written. Raises
+    OSError.
     """
 
-    def __init__(self, descriptor: int, shape: tuple[int, int, int], *, depth: int, orientation: int) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        shape: tuple[int, int, int],
+        *,
+        depth: int,
+        orientation: int,
+        behind: WriteBehind | None = None,
+    ) -> None:
         self._descriptor = descriptor
+        self._behind = behind or WriteBehind(descriptor, None)
         self._height, self._width, self._channels = shape
         self._depth = depth
         self._pixel_bytes = self._channels * depth // 8
@@ -87,7 +99,7 @@ class RasterWriter:
             top = self._height - top - len(strip)
             strip = strip[::-1]
         place = self._base + top * self._width * self._pixel_bytes
-        write_all(self._descriptor, np.ascontiguousarray(strip), place)
+        self._write(strip, place)
 
     def finish(self) -> None:
         """Turn what was written if it must be turned; after this the file is exactly the raster."""
@@ -110,4 +122,8 @@ class RasterWriter:
         if self._orientation in (7, 8):
             block = block[::-1]
             top = self._width - last
-        write_all(self._descriptor, np.ascontiguousarray(block), top * self._height * self._pixel_bytes)
+        self._write(block, top * self._height * self._pixel_bytes)
+
+    def _write(self, pixels: NDArray[Any], offset: int) -> None:
+        write_all(self._descriptor, np.ascontiguousarray(pixels), offset)
+        self._behind.wrote(pixels.nbytes)

@@ -62,7 +62,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class JpegForm:
-    """Whether a JPEG is progressive, and what of it must be read differently for a strict decoder to be content.
+    """Whether a JPEG comes in several scans, and what a strict decoder must read differently to be content.
 
     Cameras, phones and converters write such files; every viewer shows them. The edits, in the order of their offsets,
     drop stray bytes between segments, correct the spectral selection of a sequential scan (which decoders ignore) and
@@ -105,7 +105,7 @@ def check_jpeg(read: Read) -> JpegForm:
         if marker == _EOI:
             if not scans:
                 raise _incomplete("the JPEG holds no picture")
-            return JpegForm(frame in _PROGRESSIVE, tuple(edits))
+            return JpegForm(frame in _PROGRESSIVE or scans > 1, tuple(edits))
         if marker in _ALONE:
             offset = start + 2
             continue
