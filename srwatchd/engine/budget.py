@@ -15,7 +15,7 @@ from srwatchd.errors import PermanentError
 if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
 
-__all__ = ["CACHED_TILES", "LARGEST_TILE", "bytes_per_input_pixel", "tile_deadline", "tile_for"]
+__all__ = ["CACHED_TILES", "LARGEST_TILE", "bytes_per_input_pixel", "tile_bytes", "tile_deadline", "tile_for"]
 
 CACHED_TILES: Final = 2
 """OpenVINO keeps the memory of several compiled shapes; together they may be as large as this many largest tiles."""
@@ -64,8 +64,7 @@ def tile_for(spec: ModelSpec, engine: str, available: int) -> int:
     :data:`LARGEST_TILE` unless the halo needs more. Raises ``PermanentError("too_large_for_memory")`` when not even
     the smallest tile fits.
     """
-    kept = CACHED_TILES if engine == "openvino" else 1
-    pixels = available / (bytes_per_input_pixel(spec, engine) * kept * _MARGIN)
+    pixels = available / tile_bytes(spec, engine, 1)
     edge = math.isqrt(max(0, int(pixels))) // _STEP * _STEP
     least = math.ceil((4 * spec.receptive_radius + 2 + _LEAST_CORE) / _STEP) * _STEP
     if edge < least:
@@ -74,6 +73,12 @@ def tile_for(spec: ModelSpec, engine: str, available: int) -> int:
             f"{spec.name} needs tiles of {least}x{least} pixels on {engine}, and {available >> 20} MiB allow {edge}",
         )
     return max(least, min(edge, LARGEST_TILE))
+
+
+def tile_bytes(spec: ModelSpec, engine: str, tile: int) -> int:
+    """What inferring tiles of ``tile`` x ``tile`` pixels takes, with what the engine keeps and a margin."""
+    kept = CACHED_TILES if engine == "openvino" else 1
+    return math.ceil(bytes_per_input_pixel(spec, engine) * kept * _MARGIN * tile * tile)
 
 
 def tile_deadline(seconds_per_megapixel: float, tile: int) -> float:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from srwatchd.config.models import find_models, verify_file
-from srwatchd.engine.budget import tile_for
-from srwatchd.engine.memory import room
+from srwatchd.engine.budget import tile_bytes, tile_for
+from srwatchd.engine.memory import private, room, trim
 from srwatchd.engine.picture import upscale_raster
 from srwatchd.engine.select import choose
 from srwatchd.errors import ModelError
+from srwatchd.storage import WriteBehind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class Inference:
 
     def __init__(self) -> None:
         self._networks: dict[tuple[str, _Settings], Network] = {}
+        self._bare = 0
 
     def choose(
         self, params: dict[str, Any], _descriptors: list[int], _progress: Callable[[dict[str, Any]], None]
@@ -48,6 +50,7 @@ class Inference:
         spec = _spec(params)
         verify_file(spec)
         settings = _settings(params)
+        others = self._held()
         network, choice = choose(settings, spec)
         self._networks[spec.sha256, replace(settings, name=choice.engine)] = network
         return {
@@ -56,7 +59,7 @@ class Inference:
             "others": list(choice.others),
             "reason": choice.reason,
             "seconds_per_megapixel": choice.seconds_per_megapixel,
-            "tile": tile_for(spec, choice.engine, room(int(params["memory"]))),
+            "tile": tile_for(spec, choice.engine, room(int(params["memory"]) + others)),
         }
 
     def upscale(
@@ -65,27 +68,51 @@ class Inference:
         """Upscale the raster behind the first descriptor into the second, which has its final size."""
         source_fd, target_fd = descriptors
         network = self._network(params)
+        behind = WriteBehind(target_fd, int(params["write_behind"]))
         info = params["info"]
         shape = (int(info["height"]), int(info["width"]), int(info["channels"]))
         scale = network.spec.scale
         source = _mapped(source_fd, shape, int(info["depth"]), write=False)
         target = _mapped(target_fd, (shape[0] * scale, shape[1] * scale, shape[2]), int(info["depth"]), write=True)
-        upscale_raster(
-            network,
-            source,
-            target,
-            tile=int(params["tile"]),
-            on_tile=lambda done, total: progress({"done": done, "total": total}),
-        )
+
+        def on_tile(done: int, total: int) -> None:
+            behind.wrote(target.nbytes // total)
+            progress({"done": done, "total": total})
+
+        upscale_raster(network, source, target, tile=int(params["tile"]), on_tile=on_tile)
         return {"engine": network.engine, "device": network.device, "precision": network.precision}
 
+    def rest(
+        self, _params: dict[str, Any], _descriptors: list[int], _progress: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Put every network away: another worker needs the memory. The next picture opens its own again."""
+        self._networks.clear()
+        trim()
+        return {"private": private()}
+
     def _network(self, params: dict[str, Any]) -> Network:
+        """The network for ``params``; the others are put away when there is no room for it and its tiles besides."""
         spec, settings = _spec(params), _settings(params)
         key = (spec.sha256, settings)
+        if key in self._networks and len(self._networks) == 1:
+            return self._networks[key]
+        if self._crowded(spec, params):
+            self._networks = {key: self._networks[key]} if key in self._networks else {}
+            trim()
         if key not in self._networks:
             verify_file(spec)
             self._networks[key], _ = choose(settings, spec)
         return self._networks[key]
+
+    def _crowded(self, spec: ModelSpec, params: dict[str, Any]) -> bool:
+        needed = tile_bytes(spec, params["engine"], int(params["tile"]))
+        return bool(self._networks) and room(int(params["memory"])) < needed
+
+    def _held(self) -> int:
+        """The bytes that the networks opened so far take."""
+        if not self._networks:
+            self._bare = private()
+        return max(0, private() - self._bare)
 
 
 def _settings(params: dict[str, Any]) -> _Settings:
@@ -108,4 +135,4 @@ def _mapped(descriptor: int, shape: tuple[int, int, int], depth: int, *, write: 
 
 
 _inference: Final = Inference()
-TASKS: Final = {"choose": _inference.choose, "upscale": _inference.upscale}
+TASKS: Final = {"choose": _inference.choose, "rest": _inference.rest, "upscale": _inference.upscale}

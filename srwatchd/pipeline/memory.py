@@ -1,56 +1,153 @@
-"""How ``memory_limit`` is shared between the processes of the service. Pure."""
+"""How ``memory_limit`` is shared between the processes of the service, and lent to what they do.
+
+Counted as a control group counts it: private memory of all processes, the hot pages of their libraries, and pages of
+rasters and results that are not on the disk yet. docs/large-pictures.md has the measurements.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import collections
+import contextlib
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["MemoryPlan", "plan_memory"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["Allotment", "MemoryPlan", "plan_memory"]
 
 _MIB: Final = 1 << 20
-_SUPERVISOR: Final = 96 * _MIB
-_CODEC_SHARE: Final = 0.35
-_CODEC_RESERVED: Final = 128 * _MIB
-_INFERENCE_RESERVED: Final = 448 * _MIB
-"""What a worker's libraries reserve and never touch (thread stacks, arenas of allocators): ``VmData`` less ``RssAnon``
-of an idle worker is 95 MiB for a codec worker and 425 MiB for an inference worker with both engines loaded. The kernel
-counts it for ``RLIMIT_DATA``; memory it is not.
+_SUPERVISOR: Final = 72 * _MIB
+_LIBRARIES: Final = 56 * _MIB
+"""Pages of programs and libraries in use; the rest of them the kernel drops and reads again."""
+_CODEC_IDLE: Final = 24 * _MIB
+_INFERENCE_IDLE: Final = 64 * _MIB
+"""Private memory of a worker with everything loaded, an inference worker with a network on both engines."""
+_PAGES_PART: Final = 12
+_LEAST_PAGES: Final = 40 * _MIB
+_INFERENCE_PART: Final = 0.5
+_LARGEST_INFERENCE: Final = 448 * _MIB
+"""The largest useful tile takes no more."""
+_RESERVED: Final = 192 * _MIB
+_RESERVED_PER_THREAD: Final = 20 * _MIB
+"""What libraries reserve and never touch (stacks of threads, arenas of allocators): ``VmData`` less ``RssAnon``. The
+kernel counts it for ``RLIMIT_DATA``; memory it is not.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """How many workers there are, and the bytes of private memory that each may take.
+    """How many workers there are, and the bytes of private memory that they may work with besides what they are.
 
-    ``codec`` and ``inference`` are real memory; ``codec_limit`` and ``inference_limit`` what the kernel is told
-    (``RLIMIT_DATA``), which counts memory that is only reserved, too.
+    ``codec`` is for all codec workers together, lent by the operation; ``inference`` is each inference worker's own for
+    its networks and tiles; ``pages`` is for pages of rasters that wait for the disk.
     """
 
     codec_workers: int
     inference_workers: int
     codec: int
     inference: int
+    pages: int
+
+    @property
+    def codec_share(self) -> int:
+        """What every codec worker can have at the same time: enough for an everyday picture."""
+        return self.codec // self.codec_workers
+
+    @property
+    def alone(self) -> int:
+        """What one codec operation can have while nothing else is done, the networks put away."""
+        return self.codec + self.inference * self.inference_workers
+
+    @property
+    def write_behind(self) -> int:
+        """The bytes after which a worker has what it wrote go to the disk; as many again may be on their way."""
+        return self.pages // (2 * (self.codec_workers + self.inference_workers))
+
+    @property
+    def inference_memory(self) -> int:
+        """Private memory of an inference worker in all."""
+        return _INFERENCE_IDLE + self.inference
 
     @property
     def codec_limit(self) -> int:
-        """``RLIMIT_DATA`` of a codec worker."""
-        return self.codec + _CODEC_RESERVED
+        """The hard ``RLIMIT_DATA`` of a codec worker; each operation gets a lower one of its own."""
+        return _CODEC_IDLE + self.alone + self.alone // 4 + _RESERVED
 
-    @property
-    def inference_limit(self) -> int:
-        """``RLIMIT_DATA`` of an inference worker."""
-        return self.inference + _INFERENCE_RESERVED
+    def inference_limit(self, threads: int) -> int:
+        """``RLIMIT_DATA`` of an inference worker with ``threads`` threads: a net, well above what the plan allows."""
+        return self.inference_memory + self.inference // 4 + _RESERVED + _RESERVED_PER_THREAD * threads
 
 
 def plan_memory(limit: int, workers: int) -> MemoryPlan:
     """Share ``limit`` bytes between the supervisor, ``workers`` inference workers and one codec worker more.
 
     One codec worker more than inference workers lets the next picture be decoded and the last one be encoded while
-    this one is inferred. Rasters are files (see :mod:`srwatchd.pipeline.scratch`) and are not part of the plan: the
-    kernel writes them back under pressure.
+    this one is inferred.
     """
     codec_workers = workers + 1
-    rest = limit - _SUPERVISOR
-    codec = int(rest * _CODEC_SHARE) // codec_workers
-    inference = (rest - codec * codec_workers) // workers
-    return MemoryPlan(codec_workers=codec_workers, inference_workers=workers, codec=codec, inference=inference)
+    pages = max(_LEAST_PAGES, limit // _PAGES_PART)
+    idle = _SUPERVISOR + _LIBRARIES + _CODEC_IDLE * codec_workers + _INFERENCE_IDLE * workers
+    rest = max(0, limit - pages - idle)
+    inference = min(int(rest * _INFERENCE_PART) // workers, _LARGEST_INFERENCE)
+    return MemoryPlan(
+        codec_workers=codec_workers,
+        inference_workers=workers,
+        codec=rest - inference * workers,
+        inference=inference,
+        pages=pages,
+    )
+
+
+class Allotment:
+    """``total`` bytes that are lent in the order of asking: what does not fit waits, and so does all that comes after.
+
+    So a large picture is not overtaken for ever by small ones. Used from one event loop only.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.free = total
+        self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
+
+    @contextlib.asynccontextmanager
+    async def lent(self, size: int) -> AsyncIterator[None]:
+        """Have ``size`` bytes for the time of the block, waiting for them. Raises ValueError for more than there are.
+
+        A block inside another one's can wait for ever: ask once, for everything.
+        """
+        if size > self.total:
+            raise ValueError(f"{size} of {self.total} bytes")
+        await self._taken(size)
+        try:
+            yield
+        finally:
+            self._back(size)
+
+    async def _taken(self, size: int) -> None:
+        if not self._waiting and size <= self.free:
+            self.free -= size
+            return
+        turn = asyncio.get_running_loop().create_future()
+        entry = (size, turn)
+        self._waiting.append(entry)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove(entry)
+                self._serve()
+            else:  # lent and cancelled in the same breath
+                self._back(size)
+            raise
+
+    def _back(self, size: int) -> None:
+        self.free += size
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self.free:
+            size, turn = self._waiting.popleft()
+            self.free -= size
+            turn.set_result(None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from srwatchd.config import Output
     from srwatchd.config.models import ModelSpec
 
-__all__ = ["ResultPlan", "plan_result"]
+__all__ = ["ResultPlan", "plan_form", "plan_result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,31 @@ def plan_result(
     ``folder`` and ``date`` (YYYY-MM-DD) are what a file name template may name. Raises PermanentError
     ``format_limit`` when the format cannot hold the result and the configuration allows nothing else.
     """
+    form, size = plan_form(output, spec, info)
+    shown = spec.scale if output.factor is None else output.factor
+    fields = {
+        "scale": f"{shown:g}",
+        "model": spec.name,
+        "folder": folder,
+        "width": str(size[0]),
+        "height": str(size[1]),
+        "date": date,
+    }
+    path = result_name(output.filename, name, fields=fields, extension=extension(form).removeprefix("."))
+    raster = (int(info["width"]) * spec.scale, int(info["height"]) * spec.scale)
+    options = {
+        "format": form,
+        "quality": output.quality,
+        "compression": output.compression,
+        "metadata": output.metadata,
+        "background": list(output.background),
+        "size": list(size) if size != raster else None,
+    }
+    return ResultPlan(path=path, format=form, width=size[0], height=size[1], options=options)
+
+
+def plan_form(output: Output, spec: ModelSpec, info: dict[str, Any]) -> tuple[str, tuple[int, int]]:
+    """The result's format, and its width and height. Raises PermanentError ``format_limit``."""
     width, height = int(info["width"]), int(info["height"])
     factor = 1.0 if output.factor is None else output.factor / spec.scale
     size = final_size(width * spec.scale, height * spec.scale, longest_edge=output.longest_edge, factor=factor)
@@ -52,22 +77,4 @@ def plan_result(
         elif output.on_format_limit != "error":
             form = output.on_format_limit
     check_limits(form, *size)
-    shown = spec.scale if output.factor is None else output.factor
-    fields = {
-        "scale": f"{shown:g}",
-        "model": spec.name,
-        "folder": folder,
-        "width": str(size[0]),
-        "height": str(size[1]),
-        "date": date,
-    }
-    path = result_name(output.filename, name, fields=fields, extension=extension(form).removeprefix("."))
-    options = {
-        "format": form,
-        "quality": output.quality,
-        "compression": output.compression,
-        "metadata": output.metadata,
-        "background": list(output.background),
-        "size": list(size) if size != (width * spec.scale, height * spec.scale) else None,
-    }
-    return ResultPlan(path=path, format=form, width=size[0], height=size[1], options=options)
+    return form, size

@@ -8,7 +8,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from srwatchd.errors import HostError
+from srwatchd.pipeline.footprint import check_scratch
 from srwatchd.storage import host_errors
 
 if TYPE_CHECKING:
@@ -35,13 +35,7 @@ class Scratch:
         """
         with host_errors(self.directory, "making a scratch file in"):
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            space = os.statvfs(self.directory)
-            if space.f_bavail * space.f_frsize < size:
-                raise HostError(
-                    "disk_full",
-                    f"a scratch file of {size} bytes does not fit in {str(self.directory)!r}",
-                    path=str(self.directory),
-                )
+            check_scratch(size, self._free(), place=str(self.directory))
             descriptor = self._nameless()
             try:
                 if size:
@@ -50,6 +44,16 @@ class Scratch:
                 os.close(descriptor)
                 raise
             return descriptor
+
+    def free(self) -> int:
+        """The bytes that scratch files may still take; HostError when the directory cannot be made."""
+        with host_errors(self.directory, "making a scratch file in"):
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._free()
+
+    def _free(self) -> int:
+        space = os.statvfs(self.directory)
+        return space.f_bavail * space.f_frsize
 
     @contextlib.contextmanager
     def file(self, size: int = 0) -> Iterator[int]:

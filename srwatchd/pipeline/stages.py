@@ -10,14 +10,18 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from srwatchd.errors import HostError
+from srwatchd.errors import HostError, PermanentError
+from srwatchd.pipeline.footprint import check_memory, check_scratch, decoding, encoding, raster_bytes, verifying
+from srwatchd.pipeline.memory import Allotment
+from srwatchd.pipeline.result import plan_form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from srwatchd.config import Folder
     from srwatchd.config.models import ModelSpec
+    from srwatchd.pipeline.memory import MemoryPlan
     from srwatchd.pipeline.result import ResultPlan
     from srwatchd.pipeline.scratch import Scratch
 
@@ -25,6 +29,8 @@ __all__ = ["Choice", "Picture", "Stages", "Upscaled", "WorkerPool", "WorkerProce
 
 _CODEC_SECONDS: Final = 60.0
 _CODEC_SECONDS_PER_MEGAPIXEL: Final = 2.0
+_LARGE_FILE: Final = 4 << 20
+"""Bytes of a source from which on its header is looked at before it is decoded."""
 _TILE_SECONDS: Final = 30.0
 _TILE_MARGIN: Final = 40.0
 """A tile may take this many times what the smoke test took for its area before its worker counts as hung."""
@@ -125,36 +131,98 @@ class Stages:
         scratch: Scratch,
         choices: dict[str, Choice],
         machine: dict[str, Any],
-        decode_memory: int,
+        memory: MemoryPlan,
     ) -> None:
         self._codec = codec
         self._inference = inference
         self._scratch = scratch
         self._choices = choices
         self._machine = machine
-        self._decode_memory = decode_memory
+        self._memory = memory
+        self._lendable = Allotment(memory.codec)
 
     def choice(self, model: str) -> Choice:
         """The engine and tile for ``model``."""
         return self._choices[model]
 
     async def decode(self, source: int, folder: Folder, spec: ModelSpec) -> Picture:
-        """The picture behind the descriptor ``source``. Raises what the codec raises; the scratch files go then."""
+        """The picture behind the descriptor ``source``. Raises what the codec raises; the scratch files go then.
+
+        Of a large file, or one that takes more memory than a worker's usual share, the header is looked at first.
+        Before it is inferred, and if possible before it is decoded, a picture is refused whose result memory or format
+        cannot hold (``too_large_for_memory``, ``format_limit``), and the folder held if scratch is too small for it.
+        """
+        limits = folder.limits
         params = {
-            "max_pixels": min(folder.limits.max_input_pixels, folder.limits.max_output_pixels // spec.scale**2),
-            "max_decode_bytes": self._decode_memory // 2,
+            "max_pixels": min(limits.max_input_pixels, limits.max_output_pixels // spec.scale**2),
             "icc": folder.output.icc,
         }
-        picture = Picture(info={}, raster=self._scratch.open(), carry=self._scratch.open())
+        planned = None
+        if os.fstat(source).st_size >= _LARGE_FILE:
+            planned = await self._looked_at(source, params, folder, spec)
         try:
-            with _places(source=_path_of(source), scratch=str(self._scratch.directory)):
-                async with self._codec.worker() as worker:
-                    fds = [source, picture.raster, picture.carry]
-                    picture.info = await worker.call("decode", params, fds, deadline=_CODEC_SECONDS)
+            picture = await self._decoded(source, params, planned)
+        except PermanentError as error:
+            if error.code != "too_large_for_memory" or planned is not None:
+                raise
+            planned = await self._looked_at(source, params, folder, spec)
+            picture = await self._decoded(source, params, planned)
+        try:
+            self._admit(picture.info, folder, spec, decoded=True)
         except BaseException:
             picture.close()
             raise
         return picture
+
+    async def _looked_at(self, source: int, params: dict[str, Any], folder: Folder, spec: ModelSpec) -> dict[str, Any]:
+        """What the header says, if the picture may be decoded and its result made."""
+        async with self._codec_worker(self._memory.codec_share) as worker:
+            with _places(source=_path_of(source)):
+                info = await worker.call(
+                    "inspect", {**params, "memory": self._memory.codec_share}, [source], deadline=_CODEC_SECONDS
+                )
+        self._admit(info, folder, spec)
+        return info
+
+    async def _decoded(self, source: int, params: dict[str, Any], planned: dict[str, Any] | None) -> Picture:
+        """The picture, within a worker's usual share of memory or what ``planned`` (its header) asks for."""
+        memory = max(self._memory.codec_share, 0 if planned is None else decoding(planned).memory)
+        deadline = _CODEC_SECONDS if planned is None else _codec_seconds(planned["width"], planned["height"])
+        picture = Picture(info={}, raster=self._scratch.open(), carry=self._scratch.open())
+        try:
+            async with self._codec_worker(memory) as worker:
+                fds = [source, picture.raster, picture.carry]
+                with _places(source=_path_of(source), scratch=str(self._scratch.directory)):
+                    params = {**params, "memory": memory, "write_behind": self._memory.write_behind}
+                    picture.info = await worker.call("decode", params, fds, deadline=deadline)
+        except BaseException:
+            picture.close()
+            raise
+        return picture
+
+    def _admit(self, info: dict[str, Any], folder: Folder, spec: ModelSpec, *, decoded: bool = False) -> None:
+        """Raise unless the memory, the scratch folder and the result's format can do all of the picture."""
+        form, size = plan_form(folder.output, spec, info)
+        raster = (int(info["width"]) * spec.scale, int(info["height"]) * spec.scale)
+        steps = [encoding(info, raster, form=form, size=size), verifying(info, form=form, size=size)]
+        check_memory(steps if decoded else [decoding(info), *steps], self._memory.alone)
+        rasters = raster_bytes(info, spec.scale) + (0 if decoded else raster_bytes(info))
+        check_scratch(rasters, self._scratch.free(), place=str(self._scratch.directory))
+
+    @contextlib.asynccontextmanager
+    async def _codec_worker(self, memory: int) -> AsyncIterator[WorkerProcess]:
+        """A codec worker that may take ``memory`` bytes, however long that takes to be free.
+
+        More than all codec workers have together is what the inference workers have, too: they put their networks away
+        and wait.
+        """
+        async with contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(self._lendable.lent(min(memory, self._lendable.total)))
+            if memory > self._lendable.total:
+                for _ in range(self._memory.inference_workers):
+                    resting = await held.enter_async_context(self._inference.worker())
+                    await resting.call("rest", {}, deadline=_CODEC_SECONDS)
+            yield await held.enter_async_context(self._codec.worker())
 
     async def upscale(
         self,
@@ -174,33 +242,58 @@ class Stages:
         width, height = picture.width * spec.scale, picture.height * spec.scale
         megapixels = tile * tile / 1e6
         expected = _TILE_MARGIN * self._choices[spec.name].seconds_per_megapixel * megapixels
-        result = Upscaled(self._scratch.open(width * height * picture.bytes_per_pixel), width, height)
-        try:
-            async with self._inference.worker() as worker:
+        params = {
+            **self._machine,
+            "model": spec.name,
+            "engine": engine,
+            "tile": tile,
+            "info": picture.info,
+            "write_behind": self._memory.write_behind,
+        }
+        async with self._inference.worker() as worker:  # first, for a raster that waits for its turn takes disk
+            result = Upscaled(self._scratch.open(raster_bytes(picture.info, spec.scale)), width, height)
+            try:
                 await worker.call(
                     "upscale",
-                    {**self._machine, "model": spec.name, "engine": engine, "tile": tile, "info": picture.info},
+                    params,
                     [picture.raster, result.raster],
                     deadline=max(_TILE_SECONDS, deadline * megapixels if deadline else expected),
                     on_progress=lambda message: on_tile(int(message["done"]), int(message["total"])),
                 )
-        except BaseException:
-            result.close()
-            raise
+            except BaseException:
+                result.close()
+                raise
         return result
 
     async def encode(self, picture: Picture, result: Upscaled, staged: int, *, options: dict[str, Any]) -> None:
         """Write the result raster into the descriptor ``staged``."""
-        params = {"info": picture.info, "width": result.width, "height": result.height, "output": options}
+        raster = (result.width, result.height)
+        width, height = options["size"] or raster
+        memory = encoding(picture.info, raster, form=options["format"], size=(width, height)).memory
+        params = {
+            "info": picture.info,
+            "width": result.width,
+            "height": result.height,
+            "output": options,
+            "memory": memory,
+            "write_behind": self._memory.write_behind,
+        }
         with _places(staging=os.path.dirname(_path_of(staged)), scratch=str(self._scratch.directory)):
-            async with self._codec.worker() as worker:
+            async with self._codec_worker(memory) as worker:
                 fds = [result.raster, picture.carry, staged]
                 await worker.call("encode", params, fds, deadline=_codec_seconds(result.width, result.height))
 
     async def verify(self, picture: Picture, plan: ResultPlan, staged: int) -> None:
         """Raise unless the staged file decodes to the planned size and looks like the source."""
-        params = {"info": picture.info, "width": plan.width, "height": plan.height, "output": plan.options}
-        async with self._codec.worker() as worker:
+        memory = verifying(picture.info, form=plan.format, size=(plan.width, plan.height)).memory
+        params = {
+            "info": picture.info,
+            "width": plan.width,
+            "height": plan.height,
+            "output": plan.options,
+            "memory": memory,
+        }
+        async with self._codec_worker(memory) as worker:
             fds = [staged, picture.raster]
             await worker.call("verify", params, fds, deadline=_codec_seconds(plan.width, plan.height))
 
