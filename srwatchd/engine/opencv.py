@@ -1,4 +1,8 @@
-"""OpenCV: ``cv2.dnn_superres`` for 8 bit, the reference; the same file through ``cv2.dnn`` for 16 bit."""
+"""OpenCV: ``cv2.dnn_superres`` for 8 bit, the reference; the same file through ``cv2.dnn`` for 16 bit.
+
+A luma model gets the luma only, rounded to 8 bit; colour is resized here as for every engine, better than
+``dnn_superres`` does it (see :mod:`srwatchd.engine.colour`).
+"""
 
 from __future__ import annotations
 
@@ -76,10 +80,15 @@ class OpenCVNetwork:
         self._raw = _CV.dnn.readNetFromTensorflow(os.fspath(self.spec.path))
 
     def _by_superres(self, tile: Samples) -> Samples:
-        """BGR or luma through ``dnn_superres``, which does the rest itself."""
+        """BGR or luma through ``dnn_superres``."""
         if self._raw is not None:
             self._load_superres()
         grey = tile.shape[2] == 1
+        if not grey and self.spec.input_colour == "y":
+            prepared = prepare(tile, self.spec)
+            seen = self._superres.upsample(_CV.convertScaleAbs(prepared.blob[:, :, 0], alpha=255.0))
+            luma = np.multiply(seen, np.float32(1.0 / 255.0), dtype=np.float32)
+            return finish(luma[np.newaxis], prepared, self.spec)
         if not grey:
             bgr: Samples = self._superres.upsample(_CV.cvtColor(tile, _CV.COLOR_RGB2BGR))
             rgb: Samples = _CV.cvtColor(bgr, _CV.COLOR_BGR2RGB, dst=bgr)
