@@ -237,25 +237,15 @@ class Custody:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _deliver(self, record: Record, staged: Staged, path: str) -> Record:
-        saved = [record]
-
-        def plan(placement: Placement) -> None:
-            saved[0] = replace(record, result=placement)
-            self._claims.save(saved[0])
-
+        pen = _Pen(record, self._claims)
         try:
-            deliver(staged, path, record=plan, numbering=self.folder.output.on_conflict == "rename")
+            deliver(staged, path, record=pen.result, numbering=self.folder.output.on_conflict == "rename")
         except FileExistsError:
             raise PermanentError("name_taken", f"{path!r} exists in the done folder already") from None
-        return saved[0]
+        return pen.record
 
     def _put_away(self, record: Record, facts: Mapping[str, Any]) -> Record:
-        saved = [record]
-
-        def plan(placement: Placement) -> None:
-            saved[0] = replace(saved[0], source=placement)
-            self._claims.save(saved[0])
-
+        pen = _Pen(record, self._claims)
         result = record.result
         assert result is not None  # noqa: S101 - a job that archives has delivered
         delivered = {
@@ -275,21 +265,18 @@ class Custody:
             self._claims.save(record)
             delete_source(self._claim(record))
         else:
-            move = partial(archive, destination=self.archive, name=record.name, record=plan, planned=record.source)
+            move = partial(
+                archive, destination=self.archive, name=record.name, record=pen.source, planned=record.source
+            )
             placed = self._moved(record, move)
             where = {"srwatchd.archive.path": str(self.archive.root / placed.name) if placed else None}
-        final = saved[0].after(Event.FINISH)
+        final = pen.record.after(Event.FINISH)
         self._close(final, "job.completed", "success", {**delivered, **where, **facts})
         self._forget(final)
         return final
 
     def _quarantine(self, record: Record) -> Record:
-        saved = [record]
-
-        def plan(placement: Placement) -> None:
-            saved[0] = replace(saved[0], source=placement)
-            self._claims.save(saved[0])
-
+        pen = _Pen(record, self._claims)
         failure = record.failure
         assert failure is not None  # noqa: S101 - a job is quarantined for a reason
         why = {"error.code": failure.code, "error.message": failure.message}
@@ -301,11 +288,11 @@ class Custody:
             destination=self.error,
             name=record.name,
             data=sidecar_data(record, now=self.now()),
-            record=plan,
+            record=pen.source,
             planned=record.source,
         )
         placed = self._moved(record, move)
-        final = saved[0].after(Event.FINISH)
+        final = pen.record.after(Event.FINISH)
         where = {"srwatchd.error.path": str(self.error.root / placed.name) if placed else None}
         self._close(final, "job.quarantined", "failure", {**why, "srwatchd.hint": failure.hint, **where})
         self._forget(final)
@@ -382,3 +369,23 @@ class Custody:
             self._ledger.append([self._entry(record, action, outcome, fields or {}, reason=reason)])
             self._finished.add(record.job)
         self._open.pop(record.job, None)
+
+
+class _Pen:
+    """Writes placements into a record and keeps it as it was saved last; each is durable on return."""
+
+    def __init__(self, record: Record, claims: Claims) -> None:
+        self.record = record
+        self._claims = claims
+
+    def result(self, placement: Placement) -> None:
+        """Where the result is about to be."""
+        self._save(replace(self.record, result=placement))
+
+    def source(self, placement: Placement) -> None:
+        """Where the source is about to be."""
+        self._save(replace(self.record, source=placement))
+
+    def _save(self, record: Record) -> None:
+        self._claims.save(record)
+        self.record = record
