@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlServer", "NotRunningError", "call"]
 
-_LINE_LIMIT: Final = 64 << 20
+_ANSWER_LIMIT: Final = 64 << 20
+_REQUEST_LIMIT: Final = 8 << 20
+"""More than the names that fit on a command line (2 MiB), written as JSON."""
 _READ_TIMEOUT: Final = 10.0
 _LONGEST_ADDRESS: Final = 107
 """Bytes of ``sun_path`` without its end, unix(7)."""
@@ -49,7 +51,7 @@ class ControlServer:
             listener.bind(address)
         self._path.chmod(0o660)
         listener.setblocking(False)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=1 << 20)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_REQUEST_LIMIT)
 
     async def close(self) -> None:
         """Stop listening and remove the socket."""
@@ -91,8 +93,8 @@ def call(path: Path, command: str, /, *, timeout: float = 60.0, **fields: Any) -
             client.connect(address)
         client.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
         with client.makefile("rb") as stream:
-            line = stream.readline(_LINE_LIMIT)
-    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+            line = stream.readline(_ANSWER_LIMIT)
+    except (FileNotFoundError, NotADirectoryError, ConnectionError) as error:
         raise NotRunningError("not_running", f"no daemon answers on {str(path)!r}") from error
     except PermissionError as error:
         hint = "Run the command as the daemon's user, or as a member of its group."
@@ -102,7 +104,7 @@ def call(path: Path, command: str, /, *, timeout: float = 60.0, **fields: Any) -
         raise FatalError("not_answering", f"the daemon did not answer within {timeout:g} s", hint=hint) from error
     finally:
         client.close()
-    if not line:
+    if not line.endswith(b"\n"):
         raise NotRunningError("not_running", f"the daemon behind {str(path)!r} ended before it answered")
     answer = json.loads(line)
     if "error" in answer:
