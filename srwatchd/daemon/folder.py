@@ -36,6 +36,7 @@ __all__ = ["ServedFolder"]
 
 _log = structlog.get_logger("srwatchd.folder")
 _ROUND_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 3.0
 _BATCH: Final = 32
 _STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
 _CLAIMED_SECONDS: Final = 60.0
@@ -64,6 +65,7 @@ class ServedFolder:
         self._lost = False
         self._opening = True
         self._scanned = False
+        self.taken_up = False  # whether what an earlier daemon left there has been found
         self._was_stalled = False
         self._hints: deque[Hint] = deque(maxlen=65536)
         self._woken = asyncio.Event()
@@ -109,7 +111,7 @@ class ServedFolder:
         """Let the folder go."""
         if self.premises is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.lane.run(self.premises.close), 5.0)
+                await asyncio.wait_for(self.lane.run(self.premises.close), _CLOSE_SECONDS)
         self.lane.close()
 
     async def _round(self) -> None:
@@ -140,14 +142,15 @@ class ServedFolder:
             self.premises = await self.lane.run(
                 Premises.open, self.config, self._services, self._hinted, create=create, settle=self._settle
             )
-            self._services.known.put(self.config.id)
             self._settler = Settler(self.premises.timing, self.config)
+            self._services.known.put(self.config.id)
         await self.lane.run(self.premises.check)
         if self.hold is not None:
             await self.lane.run(self.hold.check)
         await self._recover(self.premises)
         if self.hold is not None:
             await self._resume(self.hold)
+        self.taken_up = True
         self._next_scan = 0.0
 
     async def _recover(self, premises: Premises) -> None:
@@ -377,10 +380,8 @@ class ServedFolder:
         }
 
     def _state(self) -> str:
-        if self.stalled:
-            return "not answering"
-        if self.hold is not None:
-            return "held"
+        if self.stalled or self.hold is not None:
+            return "not answering" if self.stalled else "held"
         return "active" if self._in_active_hours() else "outside active hours"
 
     def _in_active_hours(self) -> bool:
@@ -393,6 +394,6 @@ class ServedFolder:
         return self.premises
 
     def _open_settler(self) -> Settler:
-        if self._settler is None:
-            raise HostError("folder_missing", f"the folder {self.config.id!r} is not open", path=str(self.config.inbox))
+        self._open_premises()
+        assert self._settler is not None  # noqa: S101 - made together
         return self._settler

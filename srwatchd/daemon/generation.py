@@ -23,7 +23,7 @@ from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.places import Places
 from srwatchd.daemon.services import Services
 from srwatchd.daemon.waiting import needs_person
-from srwatchd.errors import HostError, ModelError
+from srwatchd.errors import HostError, InstanceError, ModelError
 from srwatchd.intake.look import prepare_leases
 from srwatchd.worker.confinement import gaps, summary
 
@@ -46,7 +46,10 @@ _STALLED_SECONDS: Final = 60.0
 
 
 class Generation:
-    """Everything made from one configuration. ``once`` drains the inboxes and ends."""
+    """Everything made from one configuration. ``once`` drains the inboxes and ends.
+
+    ``reloaded``: it follows another one, so that an inbox of another daemon is held and does not end the service.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Generation:
         finished: set[str],
         unfinished: set[str],
         once: bool = False,
+        reloaded: bool = False,
     ) -> None:
         self.config = config
         self.tasks: set[asyncio.Task[None]] = set()
@@ -65,6 +69,7 @@ class Generation:
         self._finished = finished
         self._unfinished = unfinished
         self._once = once
+        self._reloaded = reloaded
         self._paused = FolderIds(state, PAUSED)
         self._known = FolderIds(state, KNOWN)
         self._crew = Crew(CrewSettings.of(config))
@@ -123,9 +128,8 @@ class Generation:
         self.tasks = set(opening.values())
         done, _ = await asyncio.wait(self.tasks, timeout=_OPEN_SECONDS)
         for task in done:
-            task.result()
-        if len(done) == len(served) and not any(folder.hold for folder in served):
-            self._close_accounts()
+            if not (self._reloaded and isinstance(task.exception(), InstanceError)):
+                task.result()
         self.tasks = {
             asyncio.create_task(folder.patrol(task), name=f"patrol {folder.config.id}")
             for folder, task in opening.items()
@@ -242,7 +246,12 @@ class Generation:
         return specs
 
     def _close_accounts(self) -> None:
-        """End in the ledger what a crash cut off before anything was moved, or after all was given back."""
+        """End in the ledger what a crash cut off before anything was moved, or after all was given back.
+
+        Only when every folder has been looked through: what is not found then is nowhere.
+        """
+        if not self._unfinished or not all(folder.taken_up for folder in self.folders.values()):
+            return
         for job in sorted(self._unfinished):
             self.record(Entry("job.released", "unknown", job=job, reason="a crash cut it off while nothing was ours"))
         self._unfinished.clear()
@@ -269,6 +278,7 @@ class Generation:
             self._ticked = time.monotonic()
             for folder in self.folders.values():
                 folder.notice_stall()
+            self._close_accounts()
             await asyncio.sleep(1.0)
 
     async def _drained(self) -> None:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Daemon", "run"]
 
 _log = structlog.get_logger("srwatchd.daemon")
-_STOP_SECONDS: Final = 18.0
+_STOP_SECONDS: Final = 15.0
+"""For the pictures in work; what a hung disk or worker costs after that keeps the whole stop below 25 s."""
 _STATUS_SECONDS: Final = 2.0
 _LEDGER_SECONDS: Final = 5.0
 _WITNESS_SECONDS: Final = 6 * 3600.0
@@ -147,6 +148,7 @@ class Daemon:
 
     async def _main_loop(self, state: StateDirectory, ledger: Ledger) -> int:
         """Serve one configuration after another until a stop is wished for."""
+        again = False
         while True:
             generation = Generation(
                 self._config,
@@ -155,21 +157,22 @@ class Daemon:
                 finished=self._finished,
                 unfinished=self._unfinished,
                 once=self._once,
+                reloaded=again,
             )
+            again = False
             try:
                 if await self._begun(generation):
                     self._generation = generation
                     fields = {"srwatchd.configuration.path": str(self._config.source)}
                     _record(ledger, Entry("configuration.loaded", fields=fields))
                     self._notifier.ready(generation.headline())
-                    await self._serve(generation)
+                    again = await self._serve(generation)
             finally:
                 self._generation = None
                 await generation.stop(_STOP_SECONDS)
-            if self._wish is not _Wish.RELOAD:
+            if not again or self._wish is _Wish.STOP:
                 _log.info("stopped", **generation.totals())
                 return generation.exit_status() if self._once else 0
-            self._wish = _Wish.NOTHING
 
     async def _begun(self, generation: Generation) -> bool:
         """Start ``generation``; False when a stop is wished for before it serves."""
@@ -186,27 +189,29 @@ class Daemon:
         starting.result()
         return True
 
-    async def _serve(self, generation: Generation) -> None:
-        """Wait until a stop, an accepted reload, the end of a drain, or the death of a part of the generation."""
+    async def _serve(self, generation: Generation) -> bool:
+        """Wait for a stop, the end of a drain, the death of a part, or a new configuration: only then True."""
         while True:
             self._woken.clear()
-            if self._wish is _Wish.STOP or (self._wish is _Wish.RELOAD and await self._reloaded()):
-                return
+            if self._wish is _Wish.STOP:
+                return False
+            if self._wish is _Wish.RELOAD and await self._reloaded():
+                return True
             waiting = asyncio.create_task(self._woken.wait())
             done, _ = await asyncio.wait({waiting, *generation.tasks}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             for task in done - {waiting}:
                 task.result()
             if done - {waiting}:
-                return
+                return False
 
     async def _reloaded(self) -> bool:
         """Load the file again. A bad one is refused whole and the old one stays."""
         self._notifier.reloading()
+        self._wish = _Wish.NOTHING  # what is wished for from here on is another wish
         try:
             config = await asyncio.to_thread(self._loaded_again)
         except (ConfigurationError, FatalError) as error:
-            self._wish = _Wish.NOTHING
             _log.error("configuration refused, the old one stays", reason=error.message)
             self.generation.record(Entry("configuration.refused", "failure", reason=error.message))
             self._notifier.ready(self.generation.headline())

@@ -161,6 +161,22 @@ def test_the_interrupted_run_last_and_alone():
     assert names == ["x", "y", "i1", "z", "i2"]
 
 
+def test_a_lone_run_on_a_hung_disk_stops_no_other_folder():
+    """Alone means nothing beside it while it works; one that hangs is not waited for."""
+
+    async def body(stage):
+        assert stage.names == ["i1"]
+        other.ready.append("z")
+        hung.stalled = True
+        stage.wake.set()
+        await stage.settle()
+        return stage.names
+
+    hung, other = FakeFolder("a", interrupted=["i1"]), FakeFolder("b")
+    names, _ = staged(body, hung, other, slots=3, patient=True)
+    assert names == ["i1", "z"]
+
+
 def _retry(*codes):
     attempts = tuple(Attempt(CLOCK, code, "m") for code in codes)
     return Outcome(Verdict.RETRY, record(attempts=attempts), TransientError(codes[-1], "m"))
