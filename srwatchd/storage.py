@@ -195,8 +195,8 @@ def rename_exclusive(source: str, target: str, *, source_fd: int, target_fd: int
 def write_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> None:
     """Replace the file ``name`` below ``dir_fd`` by ``data``: staged, fsynced, renamed, directory fsynced.
 
-    The mode is exact whatever the umask is. One writer per name. Crash: the old content stands (and a staged file
-    that the next call replaces), or the new one.
+    The mode is exact whatever the umask is, where the file system has modes. One writer per name. Crash: the old
+    content stands (and a staged file that the next call replaces), or the new one.
     """
     staged = f"{STAGING_PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -205,7 +205,7 @@ def write_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o600) -> 
     descriptor = os.open(staged, flags, 0o600, dir_fd=dir_fd)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
+            set_mode(descriptor, mode)
             file.write(data)
             file.flush()
             os.fsync(descriptor)

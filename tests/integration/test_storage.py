@@ -193,6 +193,17 @@ def test_write_durably_replaces(tmp_path: Path, root_fd: int) -> None:
     assert mode(tmp_path / "r.json") == 0o644
 
 
+def test_write_durably_where_there_are_no_modes(tmp_path: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without modes (some FUSE ones) keeps records all the same."""
+
+    def refused(*_args: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", refused)
+    storage.write_durably("r.json", b"one", dir_fd=root_fd)
+    assert (tmp_path / "r.json").read_bytes() == b"one"
+
+
 def test_write_durably_takes_the_longest_name(tmp_path: Path, root_fd: int) -> None:
     """A name as long as the file system takes works, with bytes that are no UTF-8."""
     name = "ü" * 126 + "\udcff"
