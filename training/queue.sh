@@ -10,6 +10,7 @@ export OMP_WAIT_POLICY=PASSIVE # a spinning barrier wastes minutes when the proc
 for name; do
     nice -n 15 "$python" -m srtrain.train "configs/$name.yaml" --data "$scratch/data" --runs "$scratch/runs" \
         --threads "${THREADS:-1}" ${PAUSE_FILE:+--pause-file "$PAUSE_FILE"} >>"$scratch/$name.log" 2>&1
-    "$python" -m srtrain.export "configs/$name.yaml" --runs "$scratch/runs" &&
+    if "$python" -m srtrain.export "configs/$name.yaml" --runs "$scratch/runs"; then
         "$python" -m srtrain.check "configs/$name.yaml" --runs "$scratch/runs"
+    fi
 done

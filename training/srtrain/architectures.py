@@ -134,8 +134,8 @@ class Fsrcnn(LumaNetwork):
 class Espcn(LumaNetwork):
     """ESPCN: 5x5 to 64 channels, 3x3 to 32, both with tanh, then 3x3 to the sub-pixels."""
 
-    identity_gain = 1.0 / 64.0
-    """So small that tanh leaves the picture as it is, to 0.04 of 255 levels."""
+    identity_gain = 1.0 / 128.0
+    """So small that tanh leaves the picture as it is, to 0.02 of 255 levels."""
 
     def __init__(self, scale: int, first: int = 64, second: int = 32) -> None:
         layers = [
