@@ -271,7 +271,7 @@ class ServedFolder:
             self._loop.call_later(wait, self._services.wake)
         held = outcome.error if outcome.verdict is Verdict.HELD else None
         if isinstance(held, HostError):
-            if not concerns_source(held, run.name):
+            if run.moving or not concerns_source(held, self.config.inbox / run.name):
                 self._trouble = held
             elif outcome.record is not None:
                 self._queue.add_retry(outcome.record, self._loop.time() + _CLAIMED_SECONDS)
@@ -286,7 +286,7 @@ class ServedFolder:
             settler.claimed(name, now)
         elif error is not None and error.code in UNDECODABLE:
             settler.undecodable(name, now)
-        elif isinstance(error, HostError) and concerns_source(error, name):
+        elif isinstance(error, HostError) and concerns_source(error, self.config.inbox / name):
             settler.hold(name, now, reason=FILE_HOLDS[error.code], detail=error.message)
         else:
             settler.put_back(name, now)

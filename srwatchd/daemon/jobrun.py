@@ -97,6 +97,8 @@ class JobRun:
         self._picture: Picture | None = None
         self._engine = ""
         self._uncertain = False
+        self.moving = False
+        """Whether result or source may have moved: from then on only what lies on the disk tells how far it came."""
 
     @property
     def fresh(self) -> bool:
@@ -270,6 +272,7 @@ class JobRun:
                 self.record = record = await hashing
                 with self._timed("deliver"):
                     facts = self._facts(picture, plan)
+                    self.moving = True
                     self.record = await self._keep(self._custody.finish, record, staged, plan.path, facts)
             finally:
                 await self._keep(self._custody.discard, staged)
@@ -293,6 +296,7 @@ class JobRun:
         record = self._claimed()
         failure = Failure(code=error.code, message=error.message, hint=error.hint)
         with self._timed("quarantine"):
+            self.moving = True
             self.record = await self._keep(self._custody.quarantine, record, failure)
         return Outcome(Verdict.QUARANTINED, self.record, error)
 
