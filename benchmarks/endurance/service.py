@@ -87,7 +87,6 @@ class Service:
             text=True,
             timeout=seconds,
             check=False,
-            cwd="/",
         )
 
     def status(self) -> dict[str, Any]:
@@ -130,7 +129,6 @@ class Service:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=self.environment(),
-                cwd="/",
                 start_new_session=True,
             )
         if ready:
