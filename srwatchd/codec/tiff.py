@@ -31,11 +31,16 @@ _DESCRIPTIVE: Final = frozenset({270, 271, 272, 305, 306, 315, 33432, *range(400
 """Tags of a TIFF's own directory that EXIF has, too: description, maker, model, software, date, artist, copyright."""
 
 _NEEDED: Final = frozenset(
-    {*range(254, 297), 301, *range(317, 326), 330, 332, 334, *range(336, 344), 347, *range(512, 522), *range(529, 533)}
-    | {32995, 32996, 65537}
+    {*range(254, 267), 273, 274, *range(277, 285), *range(286, 298), 301, *range(317, 326), 330, 332, 334}
+    | {*range(336, 344), 347, *range(512, 522), *range(529, 533), 32995, 32996, 65537}
 )
 """Tags without which pixels or colours would be read differently; TIFF 6.0 and libtiff's own."""
 
+_METADATA: Final = frozenset({700, 33723, 34675})
+"""XMP, IPTC and the colour profile, which libvips reads, too. The rest we read ourselves, if at all."""
+
+_ASCII = 2
+_TEXTS: Final = (1, _ASCII)
 _LARGEST_VALUE: Final = 32 << 10
 _LARGEST_BLOCK: Final = 60_000
 """An EXIF block has to fit one JPEG segment of 65533 bytes."""
@@ -46,8 +51,9 @@ _MARK: Final = b"Exif\0\0"
 def check_tiff(read: Read, size: int) -> tuple[Edit, ...]:
     """What of a TIFF must be read differently for a strict decoder to be content; it never touches picture data.
 
-    Scanners and converters write directories that are out of order, or with private tags of unknown types or without a
-    value; these tags are left out and the others sorted. Thumbnails and masks in directories of their own are not seen.
+    Scanners and converters write directories that are out of order, texts without their end, private tags of unknown
+    types or without a value: only the tags that matter are shown, sorted. Thumbnails and masks in directories of their
+    own are not.
 
     Raises PermanentError ``unsupported_content`` for several pages and for 8 bit CIELAB, which libvips cannot read, and
     ``incomplete`` when the directory, or what pixels depend on, does not lie in the file.
@@ -64,7 +70,8 @@ def check_tiff(read: Read, size: int) -> tuple[Edit, ...]:
         raise _incomplete("the directory names values outside of the file")
     if _value(tiff, kept, _PHOTOMETRIC) in _CIELAB and _value(tiff, kept, _BITS) == 8:
         raise PermanentError("unsupported_content", "Its colours are 8 bit CIELAB; 16 bit CIELAB and RGB are read.")
-    tidy = sorted(kept.values(), key=lambda record: record.tag)
+    shown = (record for record in kept.values() if record.tag in _NEEDED | _METADATA)
+    tidy = sorted(shown, key=lambda record: record.tag)
     if tidy == records and not following:
         return ()
     padding = -size % 8
@@ -152,12 +159,20 @@ def add_exif(descriptor: int, exif: bytes, *, width: int, height: int, gps: bool
 def _told(tiff: Tiff) -> tuple[list[Field], list[Field], list[Field]]:
     """The descriptive tags of a file or block, those of its EXIF directory and those of its GPS directory."""
     main = tiff.fields(tiff.first, at_most=_LARGEST_VALUE)
-    parts: list[list[Field]] = [[field for field in main if field.tag in _DESCRIPTIVE]]
+    parts: list[list[Field]] = [[_text(field) for field in main if field.tag in _DESCRIPTIVE and field.kind in _TEXTS]]
     for pointer in (_EXIF, _GPS):
         places = [field.first() for field in main if field.tag == pointer]
         found = tiff.fields(places[0], at_most=_LARGEST_VALUE) if places else []
         parts.append([field for field in found if field.tag != _INTEROPERABILITY])
     return parts[0], parts[1], parts[2]
+
+
+def _text(field: Field) -> Field:
+    """A text with its end, without which readers warn; UTF-16 in bytes as it is."""
+    if field.kind != _ASCII:
+        return field
+    data = field.data.partition(b"\0")[0] + b"\0"
+    return Field(field.tag, field.kind, len(data), data)
 
 
 def _pointers(layout: Layout, taken: list[Field], place: list[Field], *, wide: bool) -> list[Field]:
