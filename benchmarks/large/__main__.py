@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.large.case import Case, Result, play
+from benchmarks.large.case import Case, play
 from benchmarks.large.group import hierarchy
 from benchmarks.large.report import figures, line, write
 
@@ -52,7 +52,8 @@ def main(words: list[str]) -> int:
             results.append(result)
             print(line(result), flush=True)
             if arguments.report is not None:
-                _report(arguments.report, results, words, grouped=interface is not None)
+                text = figures(results, command=_command(arguments), grouped=interface is not None)
+                write(arguments.report, text)
     if interface is None:
         return 75
     return 0 if all(each.fine for each in results) else 1
@@ -85,9 +86,14 @@ def _cases(megapixels: Sequence[int], only: str) -> list[Case]:
     return [case for case in cases if only in str(case)]
 
 
-def _report(path: Path, results: Sequence[Result], words: Sequence[str], *, grouped: bool) -> None:
-    shown = " ".join(word for word in words if not Path(word).is_absolute())
-    write(path, figures(results, command=f"python -m benchmarks.large {shown}".strip(), grouped=grouped))
+def _command(arguments: argparse.Namespace) -> str:
+    """What to type for the same cases; where the files lie is one's own."""
+    words = ["python -m benchmarks.large", "--megapixels", *map(str, arguments.megapixels)]
+    if arguments.short:
+        words[1:] = ["--short"]
+    elif arguments.only:
+        words.append(f'--only "{arguments.only}"')
+    return " ".join(words)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
