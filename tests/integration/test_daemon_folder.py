@@ -57,11 +57,11 @@ def test_a_file_that_cannot_be_looked_at_is_named_and_stops_no_other(serve, monk
     serve(scenario)
 
 
-def test_a_source_that_cannot_be_read_to_its_end_waits_alone(serve):
+def test_a_source_that_cannot_be_read_to_its_end_waits_alone(serve, tmp_path):
     """A read error of one picture in a worker holds that picture, not its folder."""
 
     async def broken():
-        raise HostError("io_error", "reading it failed", path="/anywhere/bad.png")
+        raise HostError("io_error", "reading it failed", path=str(tmp_path / "a/in/bad.png"))
 
     async def scenario(served):
         served.drop("bad.png")
