@@ -19,7 +19,7 @@ from srwatchd.codec.picture import PictureInfo
 from srwatchd.codec.plain import inspect_plain, load_plain
 from srwatchd.codec.raster import RasterWriter
 from srwatchd.codec.sniff import HEAD_SIZE, sniff
-from srwatchd.codec.structure import Edit, check_gif, check_jpeg, check_png, check_riff
+from srwatchd.codec.structure import Edit, bmp_dpi, check_gif, check_jpeg, check_png, check_riff
 from srwatchd.codec.tiff import check_tiff, exif_of
 from srwatchd.codec.vips import Feed, rows, strip_height
 from srwatchd.errors import PermanentError
@@ -112,7 +112,8 @@ def decode(
     if pixels is not None:
         depth = pixels.itemsize * 8
         info = replace(info, channels=pixels.shape[2], depth=depth)
-        carry, strips = Carry(), _array_strips(pixels)
+        dpi = bmp_dpi(feed.read) if info.format == "bmp" else None
+        carry, strips = Carry(dpi=dpi), _array_strips(pixels)
     else:
         carry, strips = _image_strips(feed, opened, icc)
     turned = opened.orientation >= 5

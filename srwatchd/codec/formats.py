@@ -26,7 +26,8 @@ class Format:
     """One file format.
 
     ``max_edge`` is the longest edge that can be written in pixels (None: no limit that matters), ``depths`` the bits
-    per sample that can be written, ``alpha`` and ``grey`` whether it can hold them (grey false: stored as RGB),
+    per sample that can be written, ``alpha``, ``grey`` and ``profile`` whether it can hold them (grey false: stored as
+    RGB; profile false: its values are sRGB),
     ``sealed`` whether a complete file proves its own end and zeros in place of the tail are always noticed.
     """
 
@@ -39,6 +40,7 @@ class Format:
     depths: tuple[int, ...] = (8,)
     alpha: bool = True
     grey: bool = True
+    profile: bool = True
     sealed: bool = False
     hint: str | None = None
 
@@ -51,7 +53,7 @@ _ALL: Final = (
     Format("webp", "WebP", (".webp",), True, True, 16383, grey=False),
     Format("tiff", "TIFF", (".tif", ".tiff"), True, True, depths=(8, 16)),
     Format("avif", "AVIF", (".avif",), True, True, 16384, depths=(8, 16), grey=False),
-    Format("gif", "GIF", (".gif",), True, True, 65535, grey=False, sealed=True),
+    Format("gif", "GIF", (".gif",), True, True, 65535, grey=False, profile=False, sealed=True),
     Format("bmp", "BMP", (".bmp", ".dib"), True),
     Format("jp2", "JPEG 2000", (".jp2", ".j2k", ".jpc", ".jpx"), True),
     Format("heic", "HEIC", (".heic", ".heif"), hint="Set the camera to JPEG, or convert it to JPEG or AVIF first."),

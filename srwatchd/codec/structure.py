@@ -18,6 +18,7 @@ __all__ = [
     "Edit",
     "JpegForm",
     "Read",
+    "bmp_dpi",
     "check_bmp",
     "check_gif",
     "check_jp2",
@@ -238,6 +239,15 @@ def check_bmp(read: Read, size: int) -> tuple[int, int]:
     if compression in (0, 3, 6) and start + (width * bits + 31) // 32 * 4 * height > size:
         raise _incomplete("the BMP is shorter than its header says")
     return width, height
+
+
+def bmp_dpi(read: Read) -> tuple[float, float] | None:
+    """Dots per inch of a BMP, which stores pixels per metre; None when it does not say."""
+    header = read(46, 0)
+    if len(header) < 46 or struct.unpack("<I", header[14:18])[0] < 40:
+        return None
+    across, down = struct.unpack("<ii", header[38:46])
+    return (across * 0.0254, down * 0.0254) if across > 0 and down > 0 else None
 
 
 def check_jp2(read: Read, size: int) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from srwatchd.codec.formats import FORMATS
 from srwatchd.errors import HostError, PermanentError
 from srwatchd.pipeline.footprint import check_memory, check_scratch, decoding, encoding, raster_bytes, verifying
 from srwatchd.pipeline.memory import Allotment
@@ -152,10 +153,11 @@ class Stages:
         Before it is inferred, and if possible before it is decoded, a picture is refused whose result memory or format
         cannot hold (``too_large_for_memory``, ``format_limit``), and the folder held if scratch is too small for it.
         """
-        limits = folder.limits
+        limits, output = folder.limits, folder.output
+        profiled = output.format == "same" or FORMATS[output.format].profile
         params = {
             "max_pixels": min(limits.max_input_pixels, limits.max_output_pixels // spec.scale**2),
-            "icc": folder.output.icc,
+            "icc": output.icc if profiled else "srgb",
         }
         planned = None
         if os.fstat(source).st_size >= _LARGE_FILE:

@@ -140,7 +140,8 @@ def test_every_format_can_be_asked_for(full, name, target):
     if case.channels in (2, 4) and target == "jpeg":
         backdrop = np.array([10, 200, 30] if case.channels == 4 else [0.299 * 10 + 0.587 * 200 + 0.114 * 30])
         wanted = wanted[:, :, :-1] + (1 - wanted[:, :, -1:] / 255) * backdrop
-    elif target == "gif":
+    elif target == "gif":  # it has neither soft alpha nor a profile
+        wanted = to_srgb(case.pixels, DISPLAY_P3, name) if case.profile else wanted
         wanted, found = wanted[:, :, :-1] if case.channels in (2, 4) else wanted, found[:, :, :3]
     if wanted.shape[2] < found.shape[2]:
         planes = wanted.shape[2]

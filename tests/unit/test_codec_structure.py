@@ -52,6 +52,49 @@ def test_sloppy_jpegs_are_read_differently(data, edits):
     assert list(structure.check_jpeg(reader(data)).edits) == edits
 
 
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (SOI + (b"\xff\xe1\xff\xff" + bytes(65533)) * 1100, "64 MiB"),
+        (SOI + b"\xff\xc2\x00\x02" + (SCAN + b"abc") * 502, "500 scans"),
+    ],
+)
+def test_a_flood_of_pieces_is_refused(data, what):
+    """Metadata or scans beyond any use are refused before a decoder sees them."""
+    with pytest.raises(PermanentError, match=what) as caught:
+        structure.check_jpeg(reader(data))
+    assert caught.value.code == "unsupported_content"
+
+
+def test_too_many_pieces_are_refused(monkeypatch):
+    """Each walk gives up after a number of pieces."""
+    monkeypatch.setattr(structure, "_MOST_PIECES", 9)
+    png = b"\x89PNG\r\n\x1a\n" + bytes(21) + (b"\0\0\0\0teXt" + bytes(4)) * 20
+    gif = GIF + b"\x21\xfe" + b"\x01a" * 20 + b"\0" + PICTURE + b"\x3b"
+    for walk, data in ((structure.check_jpeg, SOI + b"\xff\x01" * 20), (structure.check_gif, gif)):
+        with pytest.raises(PermanentError, match="more than 9"):
+            walk(reader(data))
+    with pytest.raises(PermanentError, match="more than 9"):
+        structure.check_png(reader(png[:8] + png[29:].ljust(60, b"\0")))
+    boxes = box(b"free", b"") * 20
+    with pytest.raises(PermanentError, match="more than 9"):
+        structure.check_jp2(reader(boxes), len(boxes))
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        (b"VP8X\x0a\0\0\0\0\0\0\0" + b"\x09\0\0" + b"\x07\0\0", (10, 8)),
+        (b"VP8L\x0a\0\0\0\x2f" + struct.pack("<I", 9 | 7 << 14), (10, 8)),
+        (b"VP8 \x0a\0\0\0" + b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", 10, 8), (10, 8)),
+    ],
+)
+def test_webp_sizes(body, size):
+    """All three kinds of WebP say their size in the header."""
+    data = (b"RIFF" + struct.pack("<I", 40) + b"WEBP" + body).ljust(48, b"\0")
+    assert structure.check_riff(reader(data), len(data)) == size
+
+
 def test_a_hole_in_the_header_of_a_jpeg_is_damage():
     """A block of zeros between segments is where metadata got lost, not sloppiness."""
     with pytest.raises(PermanentError, match="do not follow"):
@@ -112,6 +155,17 @@ def test_bmp_cut(data):
     with pytest.raises(PermanentError) as caught:
         structure.check_bmp(reader(data), len(data))
     assert caught.value.code == "incomplete"
+
+
+def test_bmp_resolution():
+    """Pixels per metre become dots per inch; a header without them, or an older one, says nothing."""
+    data = bmp()
+    assert structure.bmp_dpi(reader(data[:38] + struct.pack("<ii", 11811, 5906) + data[46:])) == pytest.approx(
+        (300, 150), abs=0.02
+    )
+    assert structure.bmp_dpi(reader(data)) is None
+    assert structure.bmp_dpi(reader(bmp(header=12))) is None
+    assert structure.bmp_dpi(reader(data[:40])) is None
 
 
 def codestream(width=9, height=7, channels=3, bits=8, end=EOI):
