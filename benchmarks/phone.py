@@ -24,7 +24,7 @@ _WIDTH, _HEIGHT = 4032, 3024
 _QUARTER_TURN: Final = 6
 """EXIF 2.3, tag 274: the first row as stored is the right edge as shown."""
 _TOLERANCE: Final = 2.0
-"""Mean difference in levels: JPEG noise on both sides takes one of them; a wrong profile or swapped channels take ten."""
+"""Mean difference in levels: JPEG noise on both sides takes one; a wrong profile or swapped channels take ten."""
 
 
 def make_picture(path: Path) -> None:

@@ -57,6 +57,7 @@ def test_dropped_delivered_archived_recorded(service):
     ]
     assert lines[-1]["srwatchd.source.width"] == 24
     assert lines[-1]["srwatchd.model.scale"] == scale
+    wait_for(lambda: any(line["name"] == "sub/one.png" for line in service.logged("delivered")))
     (line,) = [line for line in service.logged("delivered") if line["name"] == "sub/one.png"]
     assert (line["result"], line["job"]) == ("sub/one_big.png", lines[0]["trace.id"])
     assert oct(result.stat().st_mode & 0o777) == "0o664"
