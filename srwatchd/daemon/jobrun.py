@@ -253,29 +253,29 @@ class JobRun:
         plan = plan_result(
             record.name, config.output, self._spec, picture.info, folder=config.id, date=self._custody.now()[:10]
         )
-        with self._timed("upscale"):
-            result = await self._stages.upscale(
-                picture,
-                self._spec,
-                engine=engine,
-                tile=self._tile(record),
-                deadline=config.limits.seconds_per_megapixel,
-                on_tile=self._on_tile,
-            )
-        with contextlib.closing(result):
-            staged = await self._keep(self._custody.stage, record, plan.path)
-            try:
+        staged = await self._keep(self._custody.stage, record, plan.path)  # first: a place that refuses costs no work
+        try:
+            with self._timed("upscale"):
+                result = await self._stages.upscale(
+                    picture,
+                    self._spec,
+                    engine=engine,
+                    tile=self._tile(record),
+                    deadline=config.limits.seconds_per_megapixel,
+                    on_tile=self._on_tile,
+                )
+            with contextlib.closing(result):
                 with self._timed("encode"):
                     await self._stages.encode(picture, result, staged.fd, options=plan.options)
                 with self._timed("verify"):
                     await self._stages.verify(picture, plan, staged.fd)
-                self.record = record = await hashing
-                with self._timed("deliver"):
-                    facts = self._facts(picture, plan)
-                    self.moving = True
-                    self.record = await self._keep(self._custody.finish, record, staged, plan.path, facts)
-            finally:
-                await self._keep(self._custody.discard, staged)
+            self.record = record = await hashing
+            with self._timed("deliver"):
+                facts = self._facts(picture, plan)
+                self.moving = True
+                self.record = await self._keep(self._custody.finish, record, staged, plan.path, facts)
+        finally:
+            await self._keep(self._custody.discard, staged)
 
     # -- when it goes wrong ------------------------------------------------------------------------------------
 
