@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +31,7 @@ WIDE = ("p3-png.png", "adobe-png.png", "p3-16-png.png", "adobe-16-png.png", "tur
 def served(engine: str, model: str) -> daemon.Served:
     """One run of the daemon for all tests: the set as it is, and a few pictures in every other way."""
     root = Path(tempfile.mkdtemp(prefix="srwatchd-golden-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     sources = {"same": list(SET.values()) + extra()}
     if model == MODELS[-1]:
         sources |= {name: [SET[each] for each in CONVERTED] for name in SUFFIXES}

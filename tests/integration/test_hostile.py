@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -79,6 +81,7 @@ class Dropped:
 
 def made() -> Dropped:
     root = Path(tempfile.mkdtemp(prefix="srwatchd-hostile-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     (root / "in").mkdir()
     return Dropped(root)
 
