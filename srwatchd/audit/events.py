@@ -69,7 +69,9 @@ ACTIONS: Final[dict[str, Action]] = _table(
     Action("job.quarantining", "file", "change", "The source is about to be moved to the error folder.", "intent"),
     Action("job.quarantined", "file", "end", "The source is in the error folder, its reason beside it.", "outcome"),
     Action("job.produced", "file", "end", "Delivered by `srwatchd upscale`; the source stays where it is.", "outcome"),
-    Action("job.failed", "file", "error", "`srwatchd upscale` gave a picture up; its source stays as it is.", "outcome"),
+    Action(
+        "job.failed", "file", "error", "`srwatchd upscale` gave a picture up; the source stays as it is.", "outcome"
+    ),
     Action("job.recovered", "file", "info", "A job left over by a crash was taken up again, and in which state."),
     Action("batch.started", "process", "start", "A run of `srwatchd upscale` began under the lock of this state."),
     Action("batch.ended", "process", "end", "It ended: how many pictures were delivered, skipped, failed, and left."),
