@@ -30,12 +30,14 @@ def stop_under_load(bench: Bench, result: Result) -> None:
     site = bench.site("stop", model="edsr_x3", engine="auto")
     rng = bench.random()
     longest = 0.0
+    most = bench.many(1600, short=500)
     with bench.service(site) as service:
         dropper = Dropper(site.inbox, site.root / "outside")
-        for turn in range(bench.many(5, short=1)):
+        for turn in range(bench.many(4, short=1)):
             service.start()
             for _ in range(3):
-                dropper.drop(made(rng, width=rng.randint(300, 500), height=rng.randint(200, 300), extension="jpg"))
+                longer = rng.randint(most // 2, most)
+                dropper.drop(made(rng, width=longer, height=longer * 2 // 3, extension="jpg"))
             until(lambda: bool(list(site.private.glob("*.src"))), 60.0, "a picture is in work")
             time.sleep(rng.uniform(0.0, 3.0))
             status, took = service.stop()
@@ -47,8 +49,9 @@ def stop_under_load(bench: Bench, result: Result) -> None:
             hidden = [name for name in files_below(site.done) if "/." in f"/{name}"]
             result.expect(not hidden and not service.processes(), f"turn {turn}: left: {hidden} {service.processes()}")
         result.figure("longest stop in seconds", f"{longest:.1f}")
+        result.figure("given back by a stop", site.count("job.released"))
         service.start()
-        drained(service, 300.0)
+        drained(service, 600.0)
         finish(service, dropper.dropped, result)
 
 
