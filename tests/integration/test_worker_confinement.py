@@ -199,6 +199,7 @@ def test_a_pool_shows_what_its_workers_gave_up():
 SOURCES = ["jpeg", "png", "png16", "webp", "tiff", "tiff16", "avif", "gif", "bmp", "jp2"]
 TARGETS = ["jpeg", "png", "webp", "tiff", "avif", "gif"]
 MACHINE = {"models_dir": "/nowhere", "device": "cpu", "precision": "f32", "threads": 2, "memory": 1 << 30}
+ROOM = {"memory": 256 << 20, "write_behind": 8 << 20}
 
 
 @functools.cache
@@ -263,7 +264,7 @@ def inference(loop):
 def decoded(loop, codec, stack, kind):
     """The facts of a source and its raster and carry."""
     source, raster, carry = descriptor(stack, content(kind)), descriptor(stack), descriptor(stack)
-    params = {"max_pixels": 10**6, "max_decode_bytes": 1 << 30, "icc": "keep"}
+    params = ROOM | {"max_pixels": 10**6, "icc": "keep"}
     return loop.run(codec.call("decode", params, [source, raster, carry], deadline=60)), raster, carry
 
 
@@ -279,7 +280,7 @@ def test_every_format_is_decoded_encoded_and_verified(loop, codec, kind):
             if info["depth"] == 16 and name not in ("png", "tiff"):
                 continue
             staged = descriptor(stack)
-            params = {"info": info, "width": info["width"], "height": info["height"]}
+            params = ROOM | {"info": info, "width": info["width"], "height": info["height"]}
             params["output"] = EncodeOptions(format=name).to_dict()
             loop.run(codec.call("encode", params, [raster, carry, staged], deadline=60))
             loop.run(codec.call("verify", params, [staged, raster], deadline=60))
@@ -302,6 +303,6 @@ def test_both_engines_upscale(loop, codec, inference, architecture, engine):
             result = descriptor(stack)
             size = info["width"] * info["height"] * info["channels"] * info["depth"] // 8 * spec.scale**2
             os.ftruncate(result, size)
-            params = MACHINE | {"model": spec.name, "engine": engine, "tile": 32, "info": info}
+            params = MACHINE | {"model": spec.name, "engine": engine, "tile": 32, "info": info, "write_behind": 8 << 20}
             loop.run(inference.call("upscale", params, [raster, result], deadline=120))
             assert any(os.pread(result, 1000, size // 2))
