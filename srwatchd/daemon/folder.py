@@ -20,6 +20,7 @@ from srwatchd.daemon.waiting import FILE_HOLDS, OLD_SECONDS, concerns_source, se
 from srwatchd.daemon.workqueue import Work, WorkQueue
 from srwatchd.errors import HINTS, HostError, InstanceError
 from srwatchd.intake.settle import Settler, WaitReason
+from srwatchd.job import State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -39,6 +40,7 @@ _ROUND_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 3.0
 _BATCH: Final = 32
 _STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
+_MOVING: Final = frozenset({State.DELIVERING, State.ARCHIVING, State.QUARANTINING})
 _CLAIMED_SECONDS: Final = 60.0
 """Until the next try with a claimed source that cannot be read."""
 
@@ -147,21 +149,24 @@ class ServedFolder:
         await self.lane.run(self.premises.check)
         if self.hold is not None:
             await self.lane.run(self.hold.check)
-        await self._recover(self.premises)
+        ended_well = await self._recover(self.premises)
         if self.hold is not None:
             await self._resume(self.hold)
+        if ended_well:
+            self._past_hold = None
         self.taken_up = True
         self._next_scan = 0.0
 
-    async def _recover(self, premises: Premises) -> None:
-        """Go on with claims that nobody works on: left by a crash, or by a hold."""
+    async def _recover(self, premises: Premises) -> bool:
+        """Go on with claims that nobody works on, left by a crash or by a hold; whether any job ended well by that."""
         self._queue.clear_claimed()
         working = {run.record.job for run in self._running if run.record is not None}
-        live = set(working)
+        live, ended_well = set(working), False
         for orphan in await self.lane.run(premises.orphans, working):
             self._services.unfinished.discard(orphan.record.job)
             record = await self.lane.run(premises.custody.recover, orphan.record, present=orphan.source_present)
             if record is None:
+                ended_well = ended_well or orphan.record.state in _MOVING
                 continue
             if orphan.interruptions >= INTERRUPTIONS:
                 await self.lane.run(premises.give_up, record, orphan.interruptions)
@@ -173,6 +178,7 @@ class ServedFolder:
                 self._queue.add_retry(record, self._loop.time())
         await self.lane.run(premises.custody.close_accounts, live)
         await self.lane.run(premises.custody.sweep, working)
+        return ended_well
 
     def _hinted(self, hint: Hint) -> None:
         """Called in the observer's thread."""
