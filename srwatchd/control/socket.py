@@ -62,7 +62,8 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await asyncio.wait_for(reader.readline(), _READ_TIMEOUT)
+            async with asyncio.timeout(_READ_TIMEOUT):
+                line = await reader.readline()
             answer: dict[str, Any]
             try:
                 request = json.loads(line)

@@ -57,7 +57,8 @@ class Dispatcher:
             while self._start_next():
                 pass
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), _IDLE_SECONDS)
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    await self.wake.wait()
 
     @property
     def busy(self) -> bool:

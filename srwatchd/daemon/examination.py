@@ -88,7 +88,8 @@ async def _patiently(topic: str, subject: str, look: Callable[[], Iterable[Findi
     """What ``look`` finds, in a thread of its own: a hung mount becomes a finding and does not hang the doctor."""
     lane = Lane(f"doctor {subject}")
     try:
-        return await asyncio.wait_for(lane.run(lambda: list(look())), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            return await lane.run(lambda: list(look()))
     except TimeoutError:
         found = f"it did not answer within {_PATIENCE:g} s: a disk or a network mount hangs"
         return [problem(topic, subject, found, "Look at the mount; umount -l it if its server is gone.")]

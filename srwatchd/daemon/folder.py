@@ -106,14 +106,16 @@ class ServedFolder:
                 await self._hold(host_error(error))
             self._services.wake()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._seconds_to_next())
+                async with asyncio.timeout(self._seconds_to_next()):
+                    await self._woken.wait()
             self._woken.clear()
 
     async def close(self) -> None:
         """Let the folder go."""
         if self.premises is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.lane.run(self.premises.close), _CLOSE_SECONDS)
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self.lane.run(self.premises.close)
         self.lane.close()
 
     async def _round(self) -> None:

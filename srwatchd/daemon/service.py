@@ -142,7 +142,8 @@ class Daemon:
                 self._notifier.status(f"held: {error.message}")
                 self._woken.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), _LEDGER_SECONDS)
+                    async with asyncio.timeout(_LEDGER_SECONDS):
+                        await self._woken.wait()
                 if self._wish is _Wish.STOP or self._once:
                     raise
 

@@ -89,7 +89,8 @@ def test_a_stop_during_start_up(config, generations, monkeypatch):
         running = asyncio.create_task(daemon.run())
         await _until(lambda: generations.made)
         daemon.stop()
-        return await asyncio.wait_for(running, 30.0)
+        async with asyncio.timeout(30.0):
+            return await running
 
     assert asyncio.run(body(once=False)) == 0
     generations.made.clear()
@@ -135,7 +136,8 @@ def test_a_stop_while_a_bad_configuration_is_read(config, generations, monkeypat
         running = asyncio.create_task(daemon.run())
         await _until(lambda: daemon._generation is not None)
         daemon.reload()
-        return await asyncio.wait_for(running, 30.0)
+        async with asyncio.timeout(30.0):
+            return await running
 
     assert asyncio.run(body()) == 0
     assert len(generations.made) == 1

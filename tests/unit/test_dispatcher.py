@@ -238,3 +238,19 @@ def test_a_drain_waits_and_then_cancels():
         ("a", Verdict.DELIVERED),
         ("b", None),
     ]
+
+
+def test_a_stop_that_meets_a_wake_up_is_not_lost():
+    """Cancelled in the moment in which it is woken, the loop ends all the same."""
+
+    async def scenario():
+        stage = Stage(FakeFolder())
+        loop = asyncio.create_task(stage.dispatcher.loop())
+        await stage.settle()
+        stage.wake.set()
+        await asyncio.sleep(0)
+        loop.cancel()
+        await stage.settle()
+        return loop.cancelled()
+
+    assert asyncio.run(scenario())
