@@ -6,6 +6,7 @@
   Sub-Pixel Convolutional Neural Network", CVPR 2016.
 - EDSR: B. Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution",
   CVPRW 2017, with one sub-pixel step for every scale.
+- LapSRN: in ``srtrain.laplacian``.
 
 Networks take and return ``(N, C, H, W)``: luma in [0, 1], or BGR minus mean over ``EDSR_RANGE``.
 """
@@ -17,37 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from srtrain import plan as p
 from srtrain.colour import EDSR_RANGE
 from srtrain.initial import delta, interpolation_kernel
-
-
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.detach().to(torch.float32).contiguous().numpy().copy()
-
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    assert layer.bias is not None
-    return layer.bias
-
-
-def _conv(name: str, source: str, layer: nn.Conv2d) -> p.Conv:
-    return p.Conv(name, source, _array(layer.weight), _array(_bias(layer)))
-
-
-def _same(width: int, out: int, size: int, *, spread: float | None = None) -> nn.Conv2d:
-    """Return a convolution with zero bias; ``spread`` is the weights' initial deviation."""
-    layer = nn.Conv2d(width, out, size, padding=size // 2)
-    if spread is None:
-        nn.init.kaiming_normal_(layer.weight, a=0.2)
-    else:
-        nn.init.normal_(layer.weight, std=spread)
-    nn.init.zeros_(_bias(layer))
-    return layer
+from srtrain.laplacian import LapSrn
+from srtrain.layers import Residual, as_array, bias_of, block_operations, conv_operation, same_conv
 
 
 class LumaNetwork(nn.Module):
@@ -65,7 +43,7 @@ class LumaNetwork(nn.Module):
         super().__init__()
         self.scale = scale
         self.layers = nn.ModuleList(layers)
-        self.tail = _same(layers[-1].out_channels, scale * scale, tail, spread=1e-3)
+        self.tail = same_conv(layers[-1].out_channels, scale * scale, tail, spread=1e-3)
         self.skip = nn.Conv2d(1, scale * scale, tail, padding=tail // 2, bias=False)
         with torch.no_grad():
             kernel = interpolation_kernel(scale, tail)
@@ -94,7 +72,7 @@ class LumaNetwork(nn.Module):
         source, gain = p.INPUT, self.identity_gain
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, nn.Conv2d)
-            weight, bias = _array(layer.weight), _array(_bias(layer))
+            weight, bias = as_array(layer.weight), as_array(bias_of(layer))
             out, width, size, _ = weight.shape
             wider = np.zeros((out + 1, width + (number > 0), size, size), np.float32)
             wider[:out, :width] = weight
@@ -102,9 +80,9 @@ class LumaNetwork(nn.Module):
             operations.append(p.Conv(f"conv{number}", source, wider, np.append(bias, 0.0)))
             operations.append(self.activation(number))
             source = operations[-1].name
-        skip = _array(self.skip.weight) / np.float32(gain)
-        weight = np.concatenate([_array(self.tail.weight), skip], axis=1)
-        operations.append(p.Conv("tail", source, weight, _array(_bias(self.tail))))
+        skip = as_array(self.skip.weight) / np.float32(gain)
+        weight = np.concatenate([as_array(self.tail.weight), skip], axis=1)
+        operations.append(p.Conv("tail", source, weight, as_array(bias_of(self.tail))))
         operations.append(p.DepthToSpace("shuffle", "tail", self.scale))
         return p.Plan(1, self.scale, operations)
 
@@ -114,8 +92,8 @@ class Fsrcnn(LumaNetwork):
 
     def __init__(self, scale: int, d: int = 56, s: int = 12, m: int = 4, tail: int = 3) -> None:
         d, s = d - 1, s - 1
-        mapping = [_same(s, s, 3) for _ in range(m)]
-        layers = [_same(1, d, 5), _same(d, s, 1), *mapping, _same(s, d, 1)]
+        mapping = [same_conv(s, s, 3) for _ in range(m)]
+        layers = [same_conv(1, d, 5), same_conv(d, s, 1), *mapping, same_conv(s, d, 1)]
         super().__init__(scale, layers, tail)
         self.slopes = nn.ModuleList(nn.PReLU(layer.out_channels, 0.2) for layer in layers)
 
@@ -127,7 +105,7 @@ class Fsrcnn(LumaNetwork):
     def activation(self, number: int) -> p.Operation:
         """Describe it; a slope of one leaves the identity channel alone."""
         slope = self.slopes.get_parameter(f"{number}.weight")
-        slopes = np.append(_array(slope), np.float32(1.0))
+        slopes = np.append(as_array(slope), np.float32(1.0))
         return p.PRelu(f"prelu{number}", f"conv{number}", slopes)
 
 
@@ -139,8 +117,8 @@ class Espcn(LumaNetwork):
 
     def __init__(self, scale: int, first: int = 64, second: int = 32) -> None:
         layers = [
-            _same(1, first - 1, 5, spread=0.2),
-            _same(first - 1, second - 1, 3, spread=(1.0 / (9 * (first - 1))) ** 0.5),
+            same_conv(1, first - 1, 5, spread=0.2),
+            same_conv(first - 1, second - 1, 3, spread=(1.0 / (9 * (first - 1))) ** 0.5),
         ]
         super().__init__(scale, layers, 3)
 
@@ -154,30 +132,16 @@ class Espcn(LumaNetwork):
         return p.Pointwise(f"tanh{number}", f"conv{number}", "tanh")
 
 
-class Residual(nn.Module):
-    """EDSR's block: convolution, ReLU, convolution, no normalisation, no scaling."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = _same(width, width, 3)
-        self.second = _same(width, width, 3, spread=1e-3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` plus the block's correction."""
-        correction: Tensor = self.second(functional.relu(self.first(x)))
-        return x + correction
-
-
 class Edsr(nn.Module):
     """EDSR with ``blocks`` residual blocks of ``width`` channels."""
 
     def __init__(self, scale: int, blocks: int = 8, width: int = 32) -> None:
         super().__init__()
         self.scale = scale
-        self.head = _same(3, width, 3)
+        self.head = same_conv(3, width, 3)
         self.blocks = nn.ModuleList(Residual(width) for _ in range(blocks))
-        self.body_end = _same(width, width, 3, spread=1e-3)
-        self.tail = _same(width, 3 * scale * scale, 3, spread=1e-3)
+        self.body_end = same_conv(width, width, 3, spread=1e-3)
+        self.tail = same_conv(width, 3 * scale * scale, 3, spread=1e-3)
         with torch.no_grad():
             kernel = torch.from_numpy(interpolation_kernel(scale, 3))
             for colour in range(3):
@@ -200,33 +164,29 @@ class Edsr(nn.Module):
 
     def plan(self) -> p.Plan:
         """Write for BGR 0..255 minus mean, output channels in depth-column-row order."""
-        head = _conv("head", p.INPUT, self.head)
+        head = conv_operation("head", p.INPUT, self.head)
         head = p.Conv("head", p.INPUT, head.weight / np.float32(EDSR_RANGE), head.bias)
-        operations: list[p.Operation] = [head]
-        source = "head"
-        for number, block in enumerate(self.blocks):
-            assert isinstance(block, Residual)
-            name = f"block{number}"
-            operations += [
-                _conv(f"{name}_first", source, block.first),
-                p.Pointwise(f"{name}_relu", f"{name}_first", "relu"),
-                _conv(f"{name}_second", f"{name}_relu", block.second),
-                p.Add(name, source, f"{name}_second"),
-            ]
-            source = name
-        operations.append(_conv("body_end", source, self.body_end))
+        blocks, source = block_operations(self.blocks, "", "head")
+        operations: list[p.Operation] = [head, *blocks]
+        operations.append(conv_operation("body_end", source, self.body_end))
         operations.append(p.Add("body", "head", "body_end"))
         area = self.scale * self.scale
         order = np.arange(3 * area).reshape(3, area).swapaxes(0, 1).reshape(-1)
         gain = np.float32(EDSR_RANGE)
-        weight = _array(self.tail.weight)[order] * gain
-        operations.append(p.Conv("tail", "body", weight, _array(_bias(self.tail))[order] * gain))
+        weight = as_array(self.tail.weight)[order] * gain
+        bias = as_array(bias_of(self.tail))[order] * gain
+        operations.append(p.Conv("tail", "body", weight, bias))
         operations.append(p.DepthToSpace("shuffle", "tail", self.scale))
         return p.Plan(3, self.scale, operations)
 
 
-Network = LumaNetwork | Edsr
-ARCHITECTURES: dict[str, Callable[..., Network]] = {"fsrcnn": Fsrcnn, "espcn": Espcn, "edsr": Edsr}
+Network = LumaNetwork | LapSrn | Edsr
+ARCHITECTURES: dict[str, Callable[..., Network]] = {
+    "fsrcnn": Fsrcnn,
+    "espcn": Espcn,
+    "lapsrn": LapSrn,
+    "edsr": Edsr,
+}
 
 
 def build(architecture: str, scale: int, arguments: dict[str, Any]) -> Network:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from srtrain.colour import EDSR_MEAN_BGR, EDSR_RANGE
 from srtrain.evaluate import load_superres
 from srtrain.export import HERE, load_best
+from srtrain.graphdef import OUTPUT_NODE
 from srtrain.manifest import file_stem
 from srtrain.reference import run_plan
 from srtrain.settings import read_settings
@@ -36,7 +37,9 @@ Reader = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 def openvino_reader(path: Path) -> Reader:
     """Return a reader of NHWC input through OpenVINO in full precision."""
     model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda nhwc: np.asarray(model(nhwc)[0])
+    wanted = {OUTPUT_NODE, f"{OUTPUT_NODE}:0"}
+    (number,) = (i for i, output in enumerate(model.outputs) if wanted & set(output.names))
+    return lambda nhwc: np.asarray(model(nhwc)[number])
 
 
 def opencv_reader(path: Path) -> Reader:
@@ -49,7 +52,8 @@ def opencv_reader(path: Path) -> Reader:
 
     def read(nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
         net.setInput(np.ascontiguousarray(nhwc.transpose(0, 3, 1, 2)))
-        return np.asarray(net.forward("NCHW_output"))
+        names = list(net.getUnconnectedOutLayersNames())  # OpenCV 5 wants to be asked for all
+        return np.asarray(net.forward(names)[names.index(OUTPUT_NODE)])
 
     return read
 
@@ -83,7 +87,7 @@ def main() -> None:
     colour = plan.channels == 3
     peak = 255.0 if colour else 1.0
     offset = np.asarray(EDSR_MEAN_BGR if colour else (0.0,), np.float32)
-    stem = options.models / file_stem(settings.architecture, settings.scale)
+    stem = options.models / file_stem(settings)
     readers = {
         "pb through cv2.dnn": opencv_reader(stem.with_suffix(".pb")),
         "pb through OpenVINO": openvino_reader(stem.with_suffix(".pb")),

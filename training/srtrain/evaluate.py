@@ -1,11 +1,15 @@
 """Score a shipped file by the papers' protocol, through ``cv2.dnn_superres``.
 
     python -m srtrain.evaluate ../models/FSRCNN_x3.pb
+    python -m srtrain.evaluate --write
 
+The first prints the scores of files; the second scores every shipped file again, into the manifest.
 High-resolution pictures are cropped to the scale and shrunk with antialiased bicubic; the network
 upscales 8-bit BGR to 8-bit BGR; PSNR and SSIM (Z. Wang et al., "Image quality assessment: from
 error visibility to structural similarity", 2004) are taken on studio-range luma without a border of
 ``scale`` pixels. Kodak and CID22 validation decide between models; Set5 and Set14 are reported.
+``Kodak JPEG 75`` and ``85`` are Kodak with the shrunk picture compressed before it is enlarged, as
+it happens to photographs.
 """
 
 from __future__ import annotations
@@ -22,13 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtrain.colour import studio_luma
-from srtrain.manifest import FILE_NAMES
+from srtrain.damage import compress
+from srtrain.manifest import FILE_NAMES, MODEL_FOLDER, read_manifest, write_manifest
 from srtrain.resize import crop_to_multiple, resize_bicubic
 
 HERE = Path(__file__).resolve().parent.parent
 BENCHES = HERE.parent.parent / "shared" / "bench"
-SETS = ("Set5", "Set14", "Kodak")
+SETS = ("Set5", "Set14", "Kodak", "Kodak JPEG 75", "Kodak JPEG 85")
+"""Folders of ``bench``; ``JPEG Q`` compresses the small picture with that quality, 4:2:0."""
 Upscaler = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+Scores = dict[str, dict[str, float]]
 
 
 def load_superres(path: Path, architecture: str, scale: int) -> Upscaler:
@@ -63,14 +70,20 @@ def ssim(reference: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float((top / bottom).mean())
 
 
-def score_picture(path: Path, upscale: Upscaler, scale: int) -> tuple[float, float]:
-    """Return PSNR and SSIM of one picture; grey files are scored on their grey values."""
+def score_picture(
+    path: Path, upscale: Upscaler, scale: int, *, quality: int = 0
+) -> tuple[float, float]:
+    """Return PSNR and SSIM of one picture; grey files are scored on their grey values.
+
+    ``quality`` is that of the small picture's JPEG compression; 0 is none.
+    """
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if stored is None or picture is None:
         raise FileNotFoundError(path)
     high = crop_to_multiple(picture.astype(np.uint8, copy=False), scale)
-    result = upscale(resize_bicubic(high, 1.0 / scale))
+    low = resize_bicubic(high, 1.0 / scale)
+    result = upscale(compress(low, quality) if quality else low)
     if stored.ndim == 2:
         luma = [high[..., 1].astype(np.float64), result[..., 1].astype(np.float64)]
     else:
@@ -79,32 +92,47 @@ def score_picture(path: Path, upscale: Upscaler, scale: int) -> tuple[float, flo
     return psnr(reference, other), ssim(reference, other)
 
 
-def score_sets(
-    path: Path, architecture: str, scale: int, bench: Path = BENCHES
-) -> dict[str, dict[str, float]]:
+def score_sets(upscale: Upscaler, scale: int, bench: Path = BENCHES) -> Scores:
     """Return mean PSNR and SSIM of every benchmark set that is present."""
-    upscale = load_superres(path, architecture, scale)
-    scores = {}
+    scores: Scores = {}
     for name in SETS:
-        files = sorted((bench / name).glob("*.png"))
+        folder, _, quality = name.partition(" JPEG ")
+        files = sorted((bench / folder).glob("*.png"))
         if files:
-            means = np.mean([score_picture(file, upscale, scale) for file in files], axis=0)
+            values = [score_picture(f, upscale, scale, quality=int(quality or 0)) for f in files]
+            means = np.mean(values, axis=0)
             scores[name] = {"psnr": round(float(means[0]), 3), "ssim": round(float(means[1]), 4)}
     return scores
 
 
+def score_shipped(models: Path, bench: Path) -> None:
+    """Score every file of the manifest and write the scores there."""
+    manifest = read_manifest(models)
+    for entry in manifest["models"]:
+        path, scale = models / entry["file"], entry["scale"]
+        entry["scores"] = score_sets(
+            load_superres(path, entry["architecture"], scale), scale, bench
+        )
+        print(json.dumps({"file": entry["file"], **entry["scores"]}), flush=True)
+    write_manifest(models, manifest)
+
+
 def main() -> None:
-    """Score the named files."""
+    """Score the named files, or all shipped ones."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", type=Path, nargs="+", help="NAME_xS.pb")
+    parser.add_argument("files", type=Path, nargs="*", help="NAME_xS.pb")
     parser.add_argument("--bench", type=Path, default=BENCHES, help="folder with Set5, Set14, ...")
+    parser.add_argument("--write", action="store_true", help="score the manifest's files into it")
     options = parser.parse_args()
+    if options.write:
+        score_shipped(MODEL_FOLDER, options.bench)
     algorithms = {name: algorithm for algorithm, name in FILE_NAMES.items()}
     for file in options.files:
-        match = re.fullmatch(r"(\w+)_x(\d)", file.stem)
+        match = re.fullmatch(r"([A-Za-z]+)\S*_x(\d)(_\w+)?", file.stem)
         if not match:
             parser.error(f"{file}: not named NAME_xS.pb")
-        scores = score_sets(file, algorithms[match[1]], int(match[2]), options.bench)
+        upscale = load_superres(file, algorithms[match[1]], int(match[2]))
+        scores = score_sets(upscale, int(match[2]), options.bench)
         print(json.dumps({"file": file.name, **scores}))
 
 

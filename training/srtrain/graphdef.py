@@ -78,6 +78,27 @@ class GraphWriter:
         node.attr["blocksize"].i = shuffle.block
         node.attr["data_format"].s = b"NHWC"
 
+    def concat(self, concat: p.Concat) -> None:
+        """Append ConcatV2 along the channels."""
+        axis = self.constant(f"{concat.name}/axis", np.asarray(3, np.int32))
+        node = self.node(concat.name, "ConcatV2", *concat.sources, axis)
+        node.attr["N"].i = len(concat.sources)
+        node.attr["Tidx"].type = INT32
+
+    def output(self, name: str, source: str) -> None:
+        """Append the transposition of a result to NCHW."""
+        order = self.constant(f"{name}/perm", np.asarray((0, 3, 1, 2), np.int32))
+        self.node(name, "Transpose", source, order).attr["Tperm"].type = INT32
+
+
+def output_names(plan: p.Plan) -> dict[str, str]:
+    """Return the tensor behind every output; a pyramid has one for each stage, as the public has.
+
+    ``NCHW_output`` comes last, because ``dnn_superres`` takes the last one.
+    """
+    stages = {f"{OUTPUT_NODE}_{scale}x": source for scale, source in plan.stages.items()}
+    return stages | {OUTPUT_NODE: plan.output}
+
 
 def graphdef_bytes(plan: p.Plan) -> bytes:
     """Return the serialised frozen graph; its last node is ``NCHW_output``."""
@@ -92,12 +113,13 @@ def graphdef_bytes(plan: p.Plan) -> bytes:
                 writer.prelu(operation)
             case p.DepthToSpace():
                 writer.depth_to_space(operation)
+            case p.Concat():
+                writer.concat(operation)
             case p.Pointwise():
                 writer.node(operation.name, operation.function.capitalize(), operation.source)
             case p.Add():
                 writer.node(operation.name, "Add", operation.source, operation.other)
-    order = writer.constant(f"{OUTPUT_NODE}/perm", np.asarray((0, 3, 1, 2), np.int32))
-    node = writer.node(OUTPUT_NODE, "Transpose", plan.output, order)
-    node.attr["Tperm"].type = INT32
+    for name, source in output_names(plan).items():
+        writer.output(name, source)
     content: bytes = writer.graph.SerializeToString(deterministic=True)
     return content

@@ -21,9 +21,9 @@ FILE_NAMES = {"fsrcnn": "FSRCNN", "espcn": "ESPCN", "lapsrn": "LapSRN", "edsr": 
 HEADER = "# Written by training/srtrain/export.py and evaluate.py; do not edit by hand.\n"
 
 
-def file_stem(architecture: str, scale: int) -> str:
+def file_stem(settings: Settings) -> str:
     """Return the file name without suffix, as the public ``dnn_superres`` zoo has it."""
-    return f"{FILE_NAMES[architecture]}_x{scale}"
+    return f"{FILE_NAMES[settings.architecture]}_{settings.data}"
 
 
 def checksum(path: Path) -> str:
@@ -42,7 +42,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Replace the manifest in one step."""
-    manifest["models"].sort(key=lambda entry: (entry["architecture"], entry["scale"]))
+    manifest["models"].sort(key=lambda e: (e["architecture"], e["scale"], e["name"]))
     text = yaml.safe_dump(manifest, sort_keys=False, width=100, allow_unicode=True)
     staged = folder / "manifest.yaml.new"
     staged.write_text(HEADER + text, encoding="utf-8")
@@ -56,17 +56,20 @@ def size_of(settings: Settings) -> str:
         return f"d{given.get('d', 56)} s{given.get('s', 12)} m{given.get('m', 4)}"
     if settings.architecture == "espcn":
         return f"{given.get('first', 64)}-{given.get('second', 32)}"
+    if settings.architecture == "lapsrn":
+        return " + ".join(f"{blocks}x{width}" for blocks, width in given["levels"])
     return f"{given.get('blocks', 8)}x{given.get('width', 32)}"
 
 
 def entry_for(settings: Settings, plan: Plan, folder: Path, commit: str) -> dict[str, Any]:
     """Describe the files of one model that already lie in ``folder``; scores are empty."""
-    stem = file_stem(settings.architecture, settings.scale)
+    stem = file_stem(settings)
     colour = plan.channels == 3
     return {
-        "name": f"{settings.architecture}_x{settings.scale}",
+        "name": f"{settings.architecture}_{settings.data}",
         "architecture": settings.architecture,
         "scale": settings.scale,
+        "profile": settings.profile,
         "file": f"{stem}.pb",
         "sha256": checksum(folder / f"{stem}.pb"),
         "onnx": f"{stem}.onnx",

@@ -26,7 +26,8 @@ def onnx_bytes(plan: p.Plan) -> bytes:
     for operation in plan.operations:
         last = operation.name == plan.output
         name = names[operation.name] = OUTPUT_NODE if last else operation.name
-        source = names[operation.source]
+        sources = [names[each] for each in p.inputs_of(operation)]
+        source = sources[0]
         match operation:
             case p.Conv():
                 pad = operation.weight.shape[2] // 2
@@ -47,13 +48,21 @@ def onnx_bytes(plan: p.Plan) -> bytes:
             case p.Pointwise():
                 nodes.append(helper.make_node(FUNCTIONS[operation.function], [source], [name]))
             case p.Add():
-                nodes.append(helper.make_node("Add", [source, names[operation.other]], [name]))
+                nodes.append(helper.make_node("Add", sources, [name]))
+            case p.Concat():
+                nodes.append(helper.make_node("Concat", sources, [name], axis=1))
     channels = plan.channels
+    names_of_sizes = ["n", channels, "H", "W"]
+    outputs = [helper.make_tensor_value_info(OUTPUT_NODE, TensorProto.FLOAT, names_of_sizes)]
+    for scale, stage in plan.stages.items():
+        name, sizes = f"{OUTPUT_NODE}_{scale}x", ["n", channels, f"H{scale}", f"W{scale}"]
+        nodes.append(helper.make_node("Identity", [names[stage]], [name]))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
     graph = helper.make_graph(
         nodes,
         "super_resolution",
         [helper.make_tensor_value_info(p.INPUT, TensorProto.FLOAT, ["n", "h", "w", channels])],
-        [helper.make_tensor_value_info(OUTPUT_NODE, TensorProto.FLOAT, ["n", channels, "H", "W"])],
+        outputs,
         constants,
     )
     model = helper.make_model(

@@ -7,8 +7,8 @@ what ships. The input tensor is called ``input``; the last operation yields the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,26 @@ class DepthToSpace:
     block: int
 
 
-Operation = Conv | PRelu | Pointwise | Add | DepthToSpace
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """The channels of several tensors of one size, in the given order."""
+
+    name: str
+    sources: tuple[str, ...]
+
+
+Operation = Conv | PRelu | Pointwise | Add | Concat | DepthToSpace
+
+
+def inputs_of(operation: Operation) -> tuple[str, ...]:
+    """Return the names of the tensors that an operation reads."""
+    match operation:
+        case Concat():
+            return operation.sources
+        case Add():
+            return operation.source, operation.other
+        case _:
+            return (operation.source,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,8 @@ class Plan:
     channels: int
     scale: int
     operations: Sequence[Operation]
+    stages: Mapping[int, str] = field(default_factory=dict)
+    """Tensors of a pyramid that are outputs of their own, by scale; the last is the output."""
 
     @property
     def output(self) -> str:
@@ -89,21 +110,29 @@ class Plan:
                 total += operation.slope.size
         return total
 
-    def macs_per_input_pixel(self) -> int:
-        """Count the multiplications of all convolutions per low-resolution pixel.
+    def resolutions(self) -> dict[str, int]:
+        """Return, for every tensor, how many times larger than the input it is, per side."""
+        sizes = {INPUT: 1}
+        for operation in self.operations:
+            factor = operation.block if isinstance(operation, DepthToSpace) else 1
+            sizes[operation.name] = factor * sizes[inputs_of(operation)[0]]
+        return sizes
 
-        Right for plans whose convolutions all run at low resolution, which is all we have.
-        """
-        return sum(op.weight.size for op in self.operations if isinstance(op, Conv))
+    def macs_per_input_pixel(self) -> int:
+        """Count the multiplications of all convolutions per low-resolution pixel."""
+        sizes = self.resolutions()
+        return sum(
+            op.weight.size * sizes[op.source] ** 2 for op in self.operations if isinstance(op, Conv)
+        )
 
     def receptive_radius(self) -> int:
         """Return how many low-resolution pixels per side can influence an output pixel."""
-        reach = {INPUT: 0}
+        reach = {INPUT: 0}  # in pixels of the tensor
         for operation in self.operations:
-            radius = reach[operation.source]
+            radius = max(reach[source] for source in inputs_of(operation))
             if isinstance(operation, Conv):
                 radius += operation.weight.shape[2] // 2
-            elif isinstance(operation, Add):
-                radius = max(radius, reach[operation.other])
+            elif isinstance(operation, DepthToSpace):
+                radius *= operation.block
             reach[operation.name] = radius
-        return reach[self.output]
+        return -(-reach[self.output] // self.scale)

@@ -16,6 +16,8 @@ class Settings:
     name: str
     architecture: str
     scale: int
+    profile: str = "clean"
+    """``clean`` or ``photo``: which small pictures it learns from, see ``srtrain.damage``."""
     arguments: dict[str, Any] = field(default_factory=dict)
     steps: int
     batch: int
@@ -42,6 +44,16 @@ class Settings:
     def channels(self) -> int:
         """One for luma networks, three for colour ones."""
         return 3 if self.architecture == "edsr" else 1
+
+    @property
+    def data(self) -> str:
+        """What the names of the data files end in."""
+        return data_stem(self.scale, self.profile)
+
+
+def data_stem(scale: int, profile: str) -> str:
+    """Return ``x2``, or ``x2_photo`` for the profile of that name."""
+    return f"x{scale}" if profile == "clean" else f"x{scale}_{profile}"
 
 
 def read_settings(path: Path) -> Settings:

@@ -19,18 +19,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from srtrain.architectures import build
 from srtrain.colour import FULL_RANGE_BGR
+from srtrain.laplacian import LapSrn
 from srtrain.patches import PatchSource
 from srtrain.settings import Settings, read_settings
 from srtrain.soap import Soap
+from srtrain.transfer import first_level_of, fitting
 from srtrain.validate import Validation
 
 LOG_EVERY = 100
 PAUSE_CHECK_EVERY = 5
 PSNR_FLOOR = 2e-5
 """About the square of one 8-bit level; keeps flat patches from ruling the loss."""
+STAGE_WEIGHT = 0.3
+"""Weight of the loss of a pyramid's smaller stages."""
+Forward = Callable[[Tensor], Tensor | list[Tensor]]
 
 
 def learning_rate(settings: Settings, step: int) -> float:
@@ -61,6 +67,19 @@ def loss_of(settings: Settings, step: int, output: Tensor, target: Tensor) -> Te
     return sum_of(w * e.abs().mean() for e, w in planes)
 
 
+def pyramid_loss(settings: Settings, step: int, stages: list[Tensor], target: Tensor) -> Tensor:
+    """Return the loss of the last stage, and a share of those of the smaller ones before it.
+
+    Their targets are the target shrunk by antialiased bicubic, as LapSRN's are.
+    """
+    terms = [loss_of(settings, step, stages[-1].float(), target)]
+    for stage in stages[:-1]:
+        size = (stage.shape[-2], stage.shape[-1])
+        shrunk = functional.interpolate(target, size, mode="bicubic", antialias=True)
+        terms.append(STAGE_WEIGHT * loss_of(settings, step, stage.float(), shrunk))
+    return sum_of(terms)
+
+
 def sum_of(terms: Iterable[Tensor]) -> Tensor:
     """Return the sum of at least one tensor."""
     return torch.stack(list(terms)).sum()
@@ -84,13 +103,13 @@ class Run:
             self._resume()
         scale, channels = settings.scale, settings.channels
         self.source = PatchSource(
-            data / f"train_x{scale}.npz",
+            data / f"train_{settings.data}.npz",
             channels=channels,
             scale=scale,
             patch=settings.patch,
             seed=settings.seed,
         )
-        held_out = data / f"validate_x{scale}.npz"
+        held_out = data / f"validate_{settings.data}.npz"
         self.validation = Validation(held_out, channels=channels, scale=scale)
 
     def _make_optimiser(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
@@ -99,11 +118,13 @@ class Run:
         return torch.optim.Adam(parameters, self.settings.rate, betas=(0.9, 0.99))
 
     def _take_over(self, path: Path) -> None:
-        """Copy every weight whose name and shape fit from another run's best."""
+        """Begin with the best weights of another run, as far as they fit."""
         old = torch.load(path, weights_only=True)["weights"]
         new = self.network.state_dict()
-        fitting = {k: v for k, v in old.items() if k in new and v.shape == new[k].shape}
-        self.network.load_state_dict(new | fitting)
+        if self.settings.architecture == "lapsrn" and "head.weight" in old:
+            old = first_level_of(old)
+        channels, scale = self.settings.channels, self.settings.scale
+        self.network.load_state_dict(new | fitting(old, new, channels=channels, scale=scale))
 
     def _resume(self) -> None:
         state: dict[str, Any] = torch.load(self.folder / "state.pt", weights_only=True)
@@ -147,7 +168,11 @@ class Run:
         while self.pause_file and self.pause_file.exists():
             time.sleep(2.0)
 
-    def advance(self, forward: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(self) -> Forward:
+        """Return what is trained: the network, or all stages of a pyramid."""
+        return self.network.pyramid if isinstance(self.network, LapSrn) else self.network
+
+    def advance(self, forward: Forward) -> Tensor:
         """Make one optimiser step and return its loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, self.step)
@@ -156,7 +181,8 @@ class Run:
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half_precision):
             output = forward(low)
-        loss = loss_of(self.settings, self.step, output.float(), high)
+        stages = output if isinstance(output, list) else [output]
+        loss = pyramid_loss(self.settings, self.step, stages, high)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.step += 1
@@ -169,9 +195,9 @@ class Run:
 
     def train(self, *, checkpoint_every: float, compiled: bool) -> None:
         """Run to the last step, logging and checkpointing on the way."""
-        forward: Callable[[Tensor], Tensor] = self.network
+        forward = self.forward()
         if compiled:
-            forward = torch.compile(self.network)
+            forward = torch.compile(forward)
         losses: list[Tensor] = []
         saved = self.seconds
         while self.step < self.settings.steps:

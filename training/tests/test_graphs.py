@@ -16,6 +16,10 @@ SUPERRES = cv2.dnn_superres.DnnSuperResImpl_create()
 everywhere = pytest.mark.parametrize("name", PLANS)
 
 
+def _plain(names):
+    return {name.removesuffix(":0") for name in names}
+
+
 def _input(plan, size):
     random = np.random.default_rng(3)
     return random.random((plan.channels, *size), np.float32)
@@ -31,7 +35,8 @@ def test_opencv_reads_the_graph(name, size, tmp_path):
     net = cv2.dnn.readNetFromTensorflow(str(path))
     picture = _input(plan, size)
     net.setInput(picture[None])
-    result = net.forward(OUTPUT_NODE)
+    names = list(net.getUnconnectedOutLayersNames())  # OpenCV 5 wants to be asked for all
+    result = net.forward(names)[names.index(OUTPUT_NODE)]
     assert result.shape == (1, plan.channels, size[0] * plan.scale, size[1] * plan.scale)
     np.testing.assert_allclose(result[0], run_plan(plan, picture), atol=1e-5)
 
@@ -47,7 +52,8 @@ def test_openvino_reads_both_twins(name, suffix, tmp_path):
     model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for size in SIZES:
         picture = _input(plan, size)
-        result = model(picture.transpose(1, 2, 0)[None].copy())[0]
+        results = model(picture.transpose(1, 2, 0)[None].copy())
+        result = next(results[each] for each in results if OUTPUT_NODE in _plain(each.names))
         np.testing.assert_allclose(result[0], run_plan(plan, picture), atol=1e-5)
 
 
@@ -68,7 +74,8 @@ def test_the_output_comes_last_and_nothing_is_transposed_convolution(name):
     graph = GraphDef.FromString(graphdef_bytes(PLANS[name]))
     assert graph.node[-1].name == OUTPUT_NODE
     allowed = {"Placeholder", "Const", "Conv2D", "BiasAdd", "Relu", "Neg", "Mul", "Add", "Tanh"}
-    assert {node.op for node in graph.node} <= allowed | {"DepthToSpace", "Transpose"}
+    shaping = {"ConcatV2", "DepthToSpace", "Transpose"}
+    assert {node.op for node in graph.node} <= allowed | shaping
     known = set()
     for node in graph.node:
         assert set(node.input) <= known
@@ -88,3 +95,29 @@ def test_facts_of_a_plan():
     assert plan.receptive_radius() == 4
     assert plan.macs_per_input_pixel() == 25 * 6 + 6 * 4 + 25 * 4 * 9
     assert plan.parameters() == plan.macs_per_input_pixel() + 6 + 6 + 4 + 9
+
+
+def test_facts_of_a_pyramid():
+    """A level at twice the size reaches half as far and multiplies four times as often."""
+    plan = PLANS["pyramid_x4"]
+    assert plan.receptive_radius() == 3
+    first = 9 * 5 + 2 * 9 * 5 * 4 + 25 * 4
+    second = 2 * 9 * 5 + 9 * 5 * 4 + 25 * 4
+    assert plan.macs_per_input_pixel() == first + 4 * second
+
+
+def test_every_stage_of_a_pyramid_is_an_output(tmp_path):
+    """The smaller pictures can be had too; ``dnn_superres`` gives the largest."""
+    plan = PLANS["pyramid_x4"]
+    path = tmp_path / "net.pb"
+    path.write_bytes(graphdef_bytes(plan))
+    net = cv2.dnn.readNetFromTensorflow(str(path))
+    net.setInput(_input(plan, (6, 5))[None])
+    names = list(net.getUnconnectedOutLayersNames())
+    sizes = {name: out.shape[2:] for name, out in zip(names, net.forward(names), strict=True)}
+    stages = {f"{OUTPUT_NODE}_2x": (12, 10), f"{OUTPUT_NODE}_4x": (24, 20)}
+    assert sizes == stages | {OUTPUT_NODE: (24, 20)}
+    network = cv2.dnn_superres.DnnSuperResImpl_create()
+    network.readModel(str(path))
+    network.setModel("lapsrn", 4)
+    assert network.upsample(np.zeros((7, 9, 3), np.uint8)).shape == (28, 36, 3)
