@@ -52,12 +52,13 @@ def onnx_bytes(plan: p.Plan) -> bytes:
             case p.Concat():
                 nodes.append(helper.make_node("Concat", sources, [name], axis=1))
     channels = plan.channels
-    names_of_sizes = ["n", channels, "H", "W"]
-    outputs = [helper.make_tensor_value_info(OUTPUT_NODE, TensorProto.FLOAT, names_of_sizes)]
+    free: list[str | int | None] = ["n", channels, "H", "W"]
+    outputs = [helper.make_tensor_value_info(OUTPUT_NODE, TensorProto.FLOAT, free)]
     for scale, stage in plan.stages.items():
-        name, sizes = f"{OUTPUT_NODE}_{scale}x", ["n", channels, f"H{scale}", f"W{scale}"]
+        name = f"{OUTPUT_NODE}_{scale}x"
         nodes.append(helper.make_node("Identity", [names[stage]], [name]))
-        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
+        free = ["n", channels, f"H{scale}", f"W{scale}"]
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, free))
     graph = helper.make_graph(
         nodes,
         "super_resolution",

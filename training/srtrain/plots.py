@@ -1,0 +1,176 @@
+"""Draw the pictures of the documents: training curves, and quality against time.
+
+    python -m srtrain.plots --images ../docs/images
+
+Curves come from ``logs/``, scores from the manifest and ``data/others.json``, times from
+``docs/models-speed.json`` (``python -m benchmarks.models``); what is absent is left out, and said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from srtrain.evaluate import HERE
+from srtrain.manifest import FILE_NAMES, MODEL_FOLDER, read_manifest
+from srtrain.others import INTER_CUBIC, read_others
+from srtrain.settings import Settings, read_settings
+
+SPEED = HERE.parent / "docs" / "models-speed.json"
+IMAGES = HERE.parent / "docs" / "images"
+QUALITY = "Kodak JPEG 75"
+COLOURS = {"fsrcnn": "tab:blue", "espcn": "tab:green", "lapsrn": "tab:purple", "edsr": "tab:red"}
+ENGINE_MARKS = {"openvino": "o", "opencv": "s"}
+DPI = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a run's log says; ``steps`` belong to ``decibels``, every point is one validation."""
+
+    settings: Settings
+    steps: list[int]
+    decibels: list[float]
+    loss_steps: list[int]
+    losses: list[float]
+
+
+def read_curve(settings: Settings, log: Path) -> Curve:
+    """Read a run's log."""
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    validated = [record for record in records if "validation" in record]
+    lost = [record for record in records if "loss" in record]
+    return Curve(
+        settings,
+        [record["step"] for record in validated],
+        [record["validation"]["mean"] for record in validated],
+        [record["step"] for record in lost],
+        [record["loss"] for record in lost],
+    )
+
+
+def family_curves(family: str) -> list[Curve]:
+    """Return the curves of all runs of a family that left a log."""
+    curves = []
+    for path in sorted((HERE / "configs").glob("*.yaml")):
+        settings = read_settings(path)
+        log = HERE / "logs" / f"{settings.name}.jsonl"
+        if settings.architecture == family and log.exists():
+            curves.append(read_curve(settings, log))
+    return curves
+
+
+def draw_curves(family: str, out: Path) -> None:
+    """Draw validation and training loss of a family's runs over their steps."""
+    curves = family_curves(family)
+    if not curves:
+        print(f"{family}: no logs")
+        return
+    figure, (above, below) = plt.subplots(2, 1, figsize=(8, 7), sharex=True)
+    for number, curve in enumerate(curves):
+        colour = f"C{number}"
+        label = curve.settings.name
+        above.plot(curve.steps, curve.decibels, marker=".", color=colour, label=label)
+        above.annotate(label, (curve.steps[-1], curve.decibels[-1]), color=colour, fontsize=8)
+        below.plot(curve.loss_steps, curve.losses, color=colour, linewidth=0.7)
+    above.set_ylabel("validation PSNR, dB\n(mean of CID22 and Kodak)")
+    below.set_ylabel("training loss\n(L1 above 0, logarithm of MSE below)")
+    below.set_yscale("symlog", linthresh=0.02)
+    below.set_xlabel("step")
+    above.set_title(
+        f"{FILE_NAMES[family]}: each run begins where another one of the list ended, or at nothing"
+    )
+    above.legend(fontsize=8, loc="lower right")
+    _save(figure, out)
+
+
+def shipped_scores() -> dict[tuple[str, int], dict[str, Any]]:
+    """Return the scores of shipped and other models by name and scale."""
+    entries = read_manifest(MODEL_FOLDER)["models"]
+    found = {(e["name"], e["scale"]): e["scores"] for e in entries}
+    for other in read_others():
+        name = "INTER_CUBIC" if other["name"] == INTER_CUBIC else other["name"]
+        found[name, other["scale"]] = other["scores"]
+    return found
+
+
+def draw_speed(out: Path, speed: Path = SPEED) -> None:
+    """Draw quality on photographs against the seconds that a picture takes, a panel per scale."""
+    measured = json.loads(speed.read_text(encoding="utf-8"))
+    scores = shipped_scores()
+    scales = (2, 3, 4, 8)
+    figure, panels = plt.subplots(2, 2, figsize=(12, 9))
+    for scale, axes in zip(scales, panels.flat, strict=True):
+        draw_panel(axes, [run for run in measured["runs"] if run["scale"] == scale], scores, scale)
+    width, height = measured["picture"]
+    figure.suptitle(
+        f"Kodak after JPEG 75, against the time of a {width}x{height} picture "
+        f"({measured['processors']} processors)\ncircles: OpenVINO, squares: OpenCV, "
+        "filled: shipped, hollow: public"
+    )
+    _save(figure, out)
+
+
+def draw_panel(
+    axes: Axes, runs: Iterable[dict[str, Any]], scores: dict[tuple[str, int], Any], scale: int
+) -> None:
+    """Draw one scale; a model's two engines are joined by a line."""
+    by_model: dict[str, list[tuple[str, float]]] = {}
+    for run in runs:
+        by_model.setdefault(run["name"], []).append((run["engine"], run["seconds"]))
+    for name, timed in by_model.items():
+        score = scores.get((name, scale), {}).get(QUALITY)
+        if score is None:
+            continue
+        family = name.removeprefix("public ").split("_")[0].split("-")[0].lower()
+        colour = COLOURS.get(family, "black")
+        height = score["psnr"]
+        seconds = [spent for _, spent in timed]
+        axes.plot(seconds, [height] * len(seconds), color=colour, linewidth=0.6)
+        for engine, spent in timed:
+            face = "none" if name.startswith("public") else colour
+            axes.plot(spent, height, ENGINE_MARKS[engine], color=colour, markerfacecolor=face)
+        offset = (4, 4)
+        axes.annotate(
+            name, (min(seconds), height), xytext=offset, textcoords="offset points", fontsize=8
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.12)
+    axes.set_title(f"x{scale}")
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("PSNR of luma, dB")
+    axes.grid(alpha=0.3)
+
+
+def _save(figure: Any, out: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(out, dpi=DPI, metadata={"Software": None})
+    plt.close(figure)
+    print(out)
+
+
+def main() -> None:
+    """Draw everything that there are figures for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, default=IMAGES)
+    options = parser.parse_args()
+    mpl.use("Agg")
+    options.images.mkdir(parents=True, exist_ok=True)
+    for family in FILE_NAMES:
+        draw_curves(family, options.images / f"training-{family}.png")
+    if SPEED.exists():
+        draw_speed(options.images / "quality-and-time.png")
+    else:
+        print(f"{SPEED} is not here; python -m benchmarks.models writes it")
+
+
+if __name__ == "__main__":
+    main()
