@@ -13,23 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from srtrain.manifest import FILE_NAMES, MODEL_FOLDER, read_manifest
+from srtrain.others import BICUBIC, INTER_CUBIC, read_others
 from srtrain.pictures import read_list
 
 HERE = Path(__file__).resolve().parent.parent
-SCALES = (2, 3, 4)
-OTHERS = {
-    "bicubic": (33.64, 30.39, 28.42),
-    "public FSRCNN": (34.81, 30.57, 28.39),
-    "public ESPCN": (34.72, 30.51, 28.36),
-    "FSRCNN paper": (37.00, 33.16, 30.71),
-    "EDSR-baseline paper": (37.99, 34.37, 32.09),
+PAPERS = {
+    "FSRCNN paper": {2: 37.00, 3: 33.16, 4: 30.71},
+    "EDSR-baseline paper": {2: 37.99, 3: 34.37, 4: 32.09},
 }
-"""Set5 PSNR of others by the same protocol; the papers' rows are as published."""
+"""Set5 PSNR as published."""
 COMPARED = {
-    "fsrcnn": ("bicubic", "public FSRCNN", "FSRCNN paper"),
-    "espcn": ("bicubic", "public ESPCN"),
-    "edsr": ("bicubic", "EDSR-baseline paper"),
+    "fsrcnn": ("public FSRCNN", "FSRCNN paper"),
+    "espcn": ("public ESPCN",),
+    "lapsrn": ("public LapSRN",),
+    "edsr": ("EDSR-baseline paper",),
 }
+PHOTOGRAPHS = ("Kodak JPEG 85", "Kodak JPEG 75")
 
 
 def data_table() -> str:
@@ -69,13 +68,38 @@ def score_table(entries: list[dict[str, Any]]) -> str:
 
 
 def comparison(architecture: str, entries: list[dict[str, Any]]) -> str:
-    """Return Set5 rows: ours and others'."""
-    ours = {entry["scale"]: entry["scores"]["Set5"]["psnr"] for entry in entries}
-    cells = " | ".join(f"**{ours[s]:.2f}**" if s in ours else "-" for s in SCALES)
-    lines = [f"| these weights | {cells} |"]
-    for name in COMPARED[architecture]:
-        cells = " | ".join(f"{value:.2f}" for value in OTHERS[name])
-        lines += [f"| {name} | {cells} |"]
+    """Return a table of Set5: our clean weights and others'."""
+    scales = sorted({entry["scale"] for entry in entries})
+    rows = {"these weights": {e["scale"]: _set5(e) for e in entries if e["profile"] == "clean"}}
+    for name in (BICUBIC, INTER_CUBIC, *COMPARED[architecture]):
+        of_others = {o["scale"]: _set5(o) for o in read_others() if o["name"] == name}
+        rows[name] = PAPERS.get(name) or of_others
+    lines = [
+        f"| Set5 PSNR | {' | '.join(f'x{scale}' for scale in scales)} |",
+        f"|---{'|---' * len(scales)}|",
+    ]
+    for name, values in rows.items():
+        cells = " | ".join(f"{values[s]:.2f}" if s in values else "-" for s in scales)
+        lines.append(f"| {name} | {cells} |")
+    return "\n".join(lines)
+
+
+def _set5(entry: dict[str, Any]) -> float:
+    return float(entry["scores"]["Set5"]["psnr"])
+
+
+def photograph_table(entries: list[dict[str, Any]]) -> str:
+    """Return the scores on compressed pictures: a family's files and INTER_CUBIC."""
+    scales = {entry["scale"] for entry in entries}
+    rows = [(e["scale"], e["file"], e) for e in entries]
+    rows += [
+        (o["scale"], f"INTER_CUBIC x{o['scale']}", o)
+        for o in read_others()
+        if o["name"] == INTER_CUBIC and o["scale"] in scales
+    ]
+    lines = [f"| | {' | '.join(PHOTOGRAPHS)} |", "|---|---|---|"]
+    for _, name, entry in sorted(rows, key=lambda row: row[:2]):
+        lines.append(f"| {name} | {' | '.join(_scores(entry, each) for each in PHOTOGRAPHS)} |")
     return "\n".join(lines)
 
 
@@ -92,6 +116,7 @@ def write_cards(models: Path) -> None:
             licence=entries[0]["licence"],
             table=score_table(entries),
             compare=comparison(architecture, entries),
+            photographs=photograph_table(entries),
         )
         text = (HERE / "cards" / f"{architecture}.md").read_text(encoding="utf-8")
         card = text.replace("{common}", shared.strip())

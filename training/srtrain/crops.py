@@ -39,12 +39,12 @@ class Place:
 
 
 PLACES = (
-    Place("kodim04", 300, 200),
-    Place("kodim05", 330, 150),
-    Place("kodim07", 330, 250),
-    Place("kodim08", 330, 180),
-    Place("kodim19", 180, 330),
-    Place("kodim24", 160, 130),
+    Place("4", 180, 290),
+    Place("8", 560, 300),
+    Place("14", 518, 370),
+    Place("15", 420, 118),
+    Place("19", 255, 110),
+    Place("20", 240, 240),
 )
 
 

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from srtrain.evaluate import HERE
 from srtrain.manifest import FILE_NAMES, MODEL_FOLDER, read_manifest
 from srtrain.others import INTER_CUBIC, read_others
-from srtrain.settings import Settings, read_settings
+from srtrain.settings import read_settings
 
 SPEED = HERE.parent / "docs" / "models-speed.json"
 IMAGES = HERE.parent / "docs" / "images"
@@ -34,61 +34,69 @@ DPI = 110
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What a run's log says; ``steps`` belong to ``decibels``, every point is one validation."""
+    """What a run's log says: ``(step, value)`` of the validation in decibels and of both losses."""
 
-    settings: Settings
-    steps: list[int]
-    decibels: list[float]
-    loss_steps: list[int]
-    losses: list[float]
-
-
-def read_curve(settings: Settings, log: Path) -> Curve:
-    """Read a run's log."""
-    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    validated = [record for record in records if "validation" in record]
-    lost = [record for record in records if "loss" in record]
-    return Curve(
-        settings,
-        [record["step"] for record in validated],
-        [record["validation"]["mean"] for record in validated],
-        [record["step"] for record in lost],
-        [record["loss"] for record in lost],
-    )
+    name: str
+    scale: int
+    begin: int
+    """Steps of the runs of the same scale that this one goes on from."""
+    validation: list[tuple[int, float]]
+    l1: list[tuple[int, float]]
+    log_mse: list[tuple[int, float]]
 
 
 def family_curves(family: str) -> list[Curve]:
-    """Return the curves of all runs of a family that left a log."""
-    curves = []
+    """Return the curves of all runs of a family that left a log, in the order of their names."""
+    curves: dict[str, Curve] = {}
     for path in sorted((HERE / "configs").glob("*.yaml")):
         settings = read_settings(path)
         log = HERE / "logs" / f"{settings.name}.jsonl"
-        if settings.architecture == family and log.exists():
-            curves.append(read_curve(settings, log))
-    return curves
+        if settings.architecture != family or not log.exists():
+            continue
+        records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        before = curves.get(settings.start_from or "")
+        begin = 0
+        if before and before.scale == settings.scale:
+            begin = before.begin + before.validation[-1][0]
+        lost = [(begin + r["step"], r["loss"]) for r in records if "loss" in r]
+        curves[settings.name] = Curve(
+            settings.name,
+            settings.scale,
+            begin,
+            [(begin + r["step"], r["validation"]["mean"]) for r in records if "validation" in r],
+            [point for point in lost if point[1] > 0.0],
+            [point for point in lost if point[1] <= 0.0],
+        )
+    return list(curves.values())
 
 
 def draw_curves(family: str, out: Path) -> None:
-    """Draw validation and training loss of a family's runs over their steps."""
+    """Draw validation and training losses of a family's runs: a column per scale."""
     curves = family_curves(family)
     if not curves:
         print(f"{family}: no logs")
         return
-    figure, (above, below) = plt.subplots(2, 1, figsize=(8, 7), sharex=True)
-    for number, curve in enumerate(curves):
-        colour = f"C{number}"
-        label = curve.settings.name
-        above.plot(curve.steps, curve.decibels, marker=".", color=colour, label=label)
-        above.annotate(label, (curve.steps[-1], curve.decibels[-1]), color=colour, fontsize=8)
-        below.plot(curve.loss_steps, curve.losses, color=colour, linewidth=0.7)
-    above.set_ylabel("validation PSNR, dB\n(mean of CID22 and Kodak)")
-    below.set_ylabel("training loss\n(L1 above 0, logarithm of MSE below)")
-    below.set_yscale("symlog", linthresh=0.02)
-    below.set_xlabel("step")
-    above.set_title(
-        f"{FILE_NAMES[family]}: each run begins where another one of the list ended, or at nothing"
-    )
-    above.legend(fontsize=8, loc="lower right")
+    scales = sorted({curve.scale for curve in curves})
+    rows = {"validation": "validation PSNR, dB", "l1": "loss: L1", "log_mse": "loss: log of MSE"}
+    rows = {key: title for key, title in rows.items() if any(getattr(c, key) for c in curves)}
+    size = (1.5 + 3.6 * len(scales), 2.4 * len(rows) + 0.4)
+    figure, panels = plt.subplots(len(rows), len(scales), figsize=size, squeeze=False)
+    for column, scale in enumerate(scales):
+        mine = [curve for curve in curves if curve.scale == scale]
+        for row, (key, title) in enumerate(rows.items()):
+            axes = panels[row][column]
+            for number, curve in enumerate(mine):
+                points = getattr(curve, key)
+                mark = "." if key == "validation" else ""
+                style = {"color": f"C{number}", "marker": mark, "linewidth": 0.9}
+                axes.plot(*zip(*points, strict=True), label=curve.name, **style) if points else None
+            axes.grid(alpha=0.3)
+            axes.tick_params(labelsize=7)
+            if column == 0:
+                axes.set_ylabel(title, fontsize=8)
+        panels[0][column].set_title(f"{FILE_NAMES[family]} x{scale}", fontsize=9)
+        panels[0][column].legend(fontsize=7, loc="lower right")
+        panels[-1][column].set_xlabel("step", fontsize=8)
     _save(figure, out)
 
 
