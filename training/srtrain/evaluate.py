@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from srtrain.colour import studio_luma
 from srtrain.damage import compress
-from srtrain.manifest import FILE_NAMES, MODEL_FOLDER, read_manifest, write_manifest
+from srtrain.manifest import FILE_NAMES, MODEL_FOLDER, put_entry, read_manifest
 from srtrain.resize import crop_to_multiple, resize_bicubic
 
 HERE = Path(__file__).resolve().parent.parent
@@ -106,15 +106,13 @@ def score_sets(upscale: Upscaler, scale: int, bench: Path = BENCHES) -> Scores:
 
 
 def score_shipped(models: Path, bench: Path) -> None:
-    """Score every file of the manifest and write the scores there."""
-    manifest = read_manifest(models)
-    for entry in manifest["models"]:
+    """Score every file of the manifest and write the scores there, one after another."""
+    for entry in read_manifest(models)["models"]:
         path, scale = models / entry["file"], entry["scale"]
-        entry["scores"] = score_sets(
-            load_superres(path, entry["architecture"], scale), scale, bench
-        )
+        upscale = load_superres(path, entry["architecture"], scale)
+        entry["scores"] = score_sets(upscale, scale, bench)
+        put_entry(models, entry)
         print(json.dumps({"file": entry["file"], **entry["scores"]}), flush=True)
-    write_manifest(models, manifest)
 
 
 def main() -> None:
