@@ -1,47 +1,60 @@
-# srwatchd in a container; docs/container.md says how to run it.
+# srwatchd in a container, for x86-64 and arm64; docs/container.md says how to run it, compose.yaml is an example.
 #
 #   docker build --tag srwatchd .
 #
-# Two stages: the first has pip and builds the wheel (the weights are in it), the second has only the result.
+# BASE may be the same image by its digest (python@sha256:...), from another registry, or any with Python 3.11 to 3.13 and
+# glibc 2.35 or newer. Everything else that is downloaded is pinned by hash in packaging/*.lock.
+ARG BASE=docker.io/library/python:3.13-slim-trixie
 
-FROM python:3.12-slim-bookworm AS build
-
+FROM ${BASE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-# The requirements first: they change less often than the code, and are the slow part. They are read from pyproject.toml.
-COPY pyproject.toml constraints.txt ./
-RUN python -m venv /opt/srwatchd \
- && python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > requirements.txt \
- && /opt/srwatchd/bin/pip install --no-cache-dir --no-compile --constraint constraints.txt --requirement requirements.txt
+
+# What changes seldom and takes long comes first. No step may choose a version: not for what is installed, not for what
+# builds it (--no-build-isolation).
+COPY packaging/build.lock packaging/runtime.lock packaging/
+RUN python3 -m venv tools \
+ && tools/bin/pip install --require-hashes --requirement packaging/build.lock \
+ && tools/bin/pip wheel --no-build-isolation --require-hashes --requirement packaging/runtime.lock --wheel-dir wheels \
+ && python3 -m venv --without-pip /opt/srwatchd \
+ && tools/bin/pip --python /opt/srwatchd/bin/python install --no-compile --no-index --no-deps wheels/*.whl
+
+# "all" keeps OpenVINO's plugins for GPUs and NPUs, for an image derived from this one that adds their drivers; "cpu" leaves
+# them out. packaging/trim.sh says what goes in any case.
+ARG DEVICES=all
+COPY packaging/trim.sh packaging/
+RUN packaging/trim.sh /opt/srwatchd "$DEVICES"
+
 COPY . .
-# The folders of the container's own configuration, so that a volume that is mounted there has the right owner at once.
-RUN /opt/srwatchd/bin/pip install --no-cache-dir --constraint constraints.txt . \
- && mkdir -p /made/data /made/var/lib/srwatchd /made/etc/srwatchd \
- && printf '%s\n' \
-    'state_dir: /var/lib/srwatchd' \
-    'folders:' \
-    '  - {id: pictures, inbox: /data/in, done: /data/done, error: /data/error, archive: /data/archive, model: fsrcnn_x3}' \
-    > /made/etc/srwatchd/srwatchd.yaml \
- && /opt/srwatchd/bin/srwatchd check-config /made/etc/srwatchd/srwatchd.yaml \
+# Compiled once and here, for the root is read-only later; "unchecked", for nothing in it changes.
+RUN tools/bin/pip wheel --no-build-isolation --no-deps --wheel-dir own . \
+ && tools/bin/pip --python /opt/srwatchd/bin/python install --no-compile --no-index --no-deps own/*.whl \
+ && /opt/srwatchd/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/srwatchd/lib \
+ && /opt/srwatchd/bin/srwatchd check-config packaging/container.yaml \
  && /opt/srwatchd/bin/srwatchd models verify
 
 
-FROM python:3.12-slim-bookworm
+FROM ${BASE}
+LABEL org.opencontainers.image.title="srwatchd" \
+      org.opencontainers.image.description="An unattended, offline super-resolution daemon for hot folders" \
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-SA-4.0"
 
+# Folders with the right owner, so that new named volumes on them have it too.
 RUN groupadd --gid 10001 srwatchd \
- && useradd --uid 10001 --gid 10001 --home-dir /var/lib/srwatchd --no-create-home --shell /usr/sbin/nologin srwatchd
+ && useradd --uid 10001 --gid 10001 --home-dir /var/lib/srwatchd --no-create-home --shell /usr/sbin/nologin srwatchd \
+ && install --directory --owner=10001 --group=10001 --mode=2775 /data/in /data/done /data/error /data/archive \
+ && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/srwatchd
+COPY packaging/container.yaml /etc/srwatchd/srwatchd.yaml
 COPY --from=build /opt/srwatchd /opt/srwatchd
-COPY --from=build --chown=10001:10001 /made/data /data
-COPY --from=build --chown=10001:10001 /made/var/lib/srwatchd /var/lib/srwatchd
-COPY --from=build /made/etc/srwatchd /etc/srwatchd
 
 ENV PATH=/opt/srwatchd/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /var/lib/srwatchd
-VOLUME ["/data", "/var/lib/srwatchd"]
 
-# 5 (no daemon answers) and 7 (a person is needed) both become 1, the one status that means unhealthy.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
-    CMD srwatchd status --config /etc/srwatchd/srwatchd.yaml --json || exit 1
+# Unhealthy means one thing: the daemon does not answer, and a restart may help. Where a person is needed (7), or the
+# configuration is being edited (78), it would not.
+HEALTHCHECK --interval=60s --timeout=30s --start-period=10m --retries=3 \
+    CMD srwatchd status --config /etc/srwatchd/srwatchd.yaml; case $? in 0|7|78) exit 0;; *) exit 1;; esac
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["srwatchd"]
 CMD ["run", "--config", "/etc/srwatchd/srwatchd.yaml"]
