@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,6 +12,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.endurance.mounts import own_mounts
 from benchmarks.endurance.report import Row, page
 from benchmarks.endurance.scenario import Bench, Result, SkippedError
 from benchmarks.endurance.scenarios import SCENARIOS
@@ -21,16 +20,15 @@ from benchmarks.endurance.scenarios import SCENARIOS
 if TYPE_CHECKING:
     from benchmarks.endurance.scenario import Scenario
 
-__all__ = ["main"]
+__all__ = ["installed_command", "main"]
 
-_OWN_MOUNTS: Final = "SRWATCHD_ENDURANCE_OWN_MOUNTS"
 _PHOTOS: Final = tuple(Path(__file__).resolve().parents[3] / "shared" / name for name in ("train", "bench"))
 
 
 def main(words: list[str]) -> int:
     """Run the scenarios; 0 when every one that this machine can do has passed."""
     arguments = _parse(words)
-    _own_mounts()
+    own_mounts("benchmarks.endurance")
     work = Path(tempfile.mkdtemp(prefix="srwatchd-endurance-", dir=arguments.work))
     work.chmod(0o755)
     photos = tuple(path for path in _PHOTOS if path.is_dir())
@@ -50,7 +48,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance", description="Endurance runs of srwatchd.")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"Some of: {', '.join(SCENARIOS)}.")
     parser.add_argument("--short", action="store_true", help="A short version of each.")
-    parser.add_argument("--srwatchd", default=_command(), metavar="PATH", help="The command under test.")
+    parser.add_argument("--srwatchd", default=installed_command(), metavar="PATH", help="The command under test.")
     parser.add_argument("--report", type=Path, metavar="FILE", help="Write the results as a page.")
     parser.add_argument("--work", type=Path, metavar="DIR", help="Where to work; a local disk, readable for all.")
     parser.add_argument("--seed", type=int, default=1)
@@ -60,21 +58,11 @@ def _parse(words: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def _command() -> str:
+def installed_command() -> str:
     """The installed command: beside this interpreter, or on the path, or else this interpreter's module."""
     beside = Path(sys.executable).parent / "srwatchd"
     found = str(beside) if beside.exists() else shutil.which("srwatchd")
     return shlex.quote(found) if found else shlex.join([sys.executable, "-m", "srwatchd"])
-
-
-def _own_mounts() -> None:
-    """Begin again with mounts of our own, where that is allowed: none of ours outlives us or is seen outside."""
-    if os.environ.get(_OWN_MOUNTS) or os.geteuid() != 0 or shutil.which("unshare") is None:
-        return
-    unshare = ["unshare", "--mount", "--propagation", "private"]
-    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode == 0:
-        os.environ[_OWN_MOUNTS] = "1"
-        os.execvp(unshare[0], [*unshare, sys.executable, "-m", "benchmarks.endurance", *sys.argv[1:]])  # noqa: S606
 
 
 def _row(scenario: Scenario, bench: Bench) -> Row:

@@ -86,7 +86,7 @@ def resized(picture: Picture, *, width: int, height: int) -> Picture:
 
 def decoded(path: Path) -> Pixels:
     """Every pixel of the picture at ``path``; raises ``pyvips.Error`` when anything at all is wrong with the file."""
-    image = pyvips.Image.new_from_file(str(path), fail_on="warning", access="sequential")
+    image = pyvips.Image.new_from_buffer(path.read_bytes(), "", fail_on="warning", access="sequential")
     pixels: Pixels = image.colourspace("srgb").extract_band(0, n=3).numpy()
     return pixels
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.endurance.scenario import Bench
 
-__all__ = ["Row", "page"]
+__all__ = ["Row", "machine", "page"]
 
 
 _MOST: Final = 10
@@ -93,7 +93,7 @@ def page(rows: Sequence[Row], bench: Bench) -> str:
         "",
         "| | |",
         "|---|---|",
-        *(f"| {name} | {value} |" for name, value in _machine(bench).items()),
+        *(f"| {name} | {value} |" for name, value in machine(bench).items()),
         f"| run | {kind}, {passed} of {len(rows)} passed, {sum(row.seconds for row in rows) / 60:.0f} minutes |",
         "",
         "| scenario | verdict | seconds |",
@@ -104,7 +104,7 @@ def page(rows: Sequence[Row], bench: Bench) -> str:
     return "\n".join([*head, *(row.section() for row in rows), _LIMITS]).rstrip() + "\n"
 
 
-def _machine(bench: Bench) -> dict[str, str]:
+def machine(bench: Bench) -> dict[str, str]:
     """What it ran on."""
     version = subprocess.run([*bench.command, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -115,6 +115,11 @@ class Ledger:
             self._owed.clear()
             return numbers
 
+    @property
+    def sequence(self) -> int:
+        """The sequence number of the last line; 0 before the first."""
+        return self._end.sequence
+
     def retire(self, segment: str | Path) -> int:
         """Remove the oldest closed segment, after its tombstone is durable; gives the tombstone's sequence.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from srwatchd.audit.events import Entry
 
-__all__ = ["Origin", "timestamp"]
+__all__ = ["Origin", "boot_id", "timestamp"]
 
 _ECS_VERSION: Final = "8.17.0"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,10 +30,7 @@ class Origin:
     @classmethod
     def here(cls) -> Origin:
         """The present process on its machine."""
-        boot = ""
-        with contextlib.suppress(OSError):
-            boot = _BOOT_ID.read_text(encoding="ascii").strip()
-        return cls(os.uname().nodename, boot, os.getpid())
+        return cls(os.uname().nodename, boot_id(), os.getpid())
 
     def fields(self, entry: Entry, sequence: int, previous: str, *, now_ns: int) -> dict[str, Any]:
         """The whole line of ``entry`` but for its hash."""
@@ -47,6 +44,13 @@ class Origin:
             "process.pid": self.pid,
             "srwatchd.previous_hash": previous,
         }
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot; "" where it cannot be read."""
+    with contextlib.suppress(OSError):
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    return ""
 
 
 def timestamp(now_ns: int) -> str:

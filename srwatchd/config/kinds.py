@@ -35,10 +35,12 @@ __all__ = [
     "Identifier",
     "ModelName",
     "OptionalDuration",
+    "OptionalPlacePath",
     "OptionalSize",
     "Patterns",
     "Pixels",
     "PlacePath",
+    "Program",
     "Size",
     "Template",
     "resolve",
@@ -69,6 +71,19 @@ def _path(value: object, info: ValidationInfo) -> Path:
     if "\0" in str(value):
         raise ValueError("must not hold a NUL character; remove it")
     return resolve(value, Path(info.context.directory if info.context is not None else os.curdir))
+
+
+def _optional_path(value: object, info: ValidationInfo) -> Path | None:
+    return None if value is None or value is False or value in ("off", "none") else _path(value, info)
+
+
+def _program(value: object) -> tuple[str, ...]:
+    """A command as a list of words; no shell ever sees it, so the program is named by its absolute path."""
+    if not isinstance(value, tuple | list) or not all(isinstance(word, str) and "\0" not in word for word in value):
+        raise ValueError('must be a list of words; write for example [/usr/local/bin/notify, "--brief"]')
+    if value and not str(value[0]).startswith("/"):
+        raise ValueError(f"{value[0]!r} is no absolute path; write the whole path of the program, as there is no shell")
+    return tuple(value)
 
 
 def _off(parse: Callable[[object], object]) -> Callable[[object], object]:
@@ -175,6 +190,18 @@ PlacePath = Annotated[
     Path,
     BeforeValidator(_path),
     WithJsonSchema({"type": "string", "minLength": 1, "description": "A path; relative ones from this file's folder."}),
+]
+OptionalPlacePath = Annotated[
+    Path | None,
+    BeforeValidator(_optional_path),
+    WithJsonSchema({"type": ["string", "null", "boolean"], "description": "A path, or off."}),
+]
+Program = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_program),
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "string"}, "examples": [["/usr/local/bin/notify", "--brief"], []]}
+    ),
 ]
 Patterns = Annotated[
     tuple[str, ...],

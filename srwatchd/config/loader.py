@@ -11,6 +11,7 @@ from srwatchd.config.complaints import complaint
 from srwatchd.config.context import Context
 from srwatchd.config.document import key_text, read_document
 from srwatchd.config.places import findings
+from srwatchd.config.programs import missing_programs
 from srwatchd.config.schema import Config, Defaults
 from srwatchd.errors import ConfigurationError, Problem
 
@@ -51,7 +52,8 @@ def _validate(data: dict[str, Any], context: Context) -> tuple[Config | None, li
         config = Config.model_validate(data, context=context)
     except ValidationError as error:
         complaints = [(each["loc"], complaint(each)) for each in error.errors(include_url=False)]
-    complaints += [(found.path, found.message) for found in findings(data, context.directory)]
+    found = (*findings(data, context.directory), *missing_programs(data))
+    complaints += [(each.path, each.message) for each in found]
     return config, [_problem(path, message, context) for path, message in complaints]
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "findings"]
 
 _TARGETS: Final = ("done", "error", "archive")
+_NO_LIMIT: Final = (None, False, "off", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def findings(data: dict[str, Any], base: Path) -> tuple[Finding, ...]:
         *_own_targets(layouts),
         *_targets(layouts),
         *_cycles(layouts),
+        *_removed_before_use(folders if isinstance(folders, tuple) else (), layouts),
         *_service(top, layouts, base),
     )
 
@@ -173,6 +175,22 @@ def _target(layout: _Layout, name: str, place: _Place, other: _Layout) -> str:
     return ""
 
 
+def _removed_before_use(folders: tuple[Any, ...], layouts: list[_Layout]) -> Iterator[Finding]:
+    """Retention in a done folder that is an inbox too would remove pictures that nobody has worked on yet."""
+    for layout in layouts:
+        retention = folders[layout.index].get("retention")
+        keep = retention.get("done") if isinstance(retention, dict) else None
+        room = retention.get("make_room") if isinstance(retention, dict) else None
+        limited = isinstance(keep, dict) and any(keep.get(key) not in _NO_LIMIT for key in ("max_age", "max_size"))
+        done = layout.targets.get("done")
+        if not (limited or (isinstance(room, tuple | list) and "done" in room)) or done is None:
+            continue
+        for other in layouts:
+            if other.inbox is not None and done.same(other.inbox):
+                path: KeyPath = ("folders", layout.index, "retention", "done" if limited else "make_room")
+                yield Finding(path, f"would remove pictures from the inbox of folder {other.id!r}; leave it out here")
+
+
 def _cycles(layouts: list[_Layout]) -> Iterator[Finding]:
     """Each ring of folders once, at its first folder. A folder has one done, so following it finds every ring."""
     onward: dict[int, int] = {}
@@ -199,6 +217,8 @@ def _service(top: dict[str, Any], layouts: list[_Layout], base: Path) -> Iterato
     values: list[tuple[KeyPath, object]] = [(("state_dir",), top.get("state_dir", "var"))]
     values += [(("models_dir",), top.get("models_dir"))]
     values += [(("audit", key), ledger.get(key)) for key in ("path", "key_file")]
+    metrics = top.get("metrics")
+    values += [(("metrics", "path"), metrics.get("path") if isinstance(metrics, dict) else None)]
     state = _place(values[0][1], base)
     for path, value in values:
         place = _place(value, base)

@@ -22,10 +22,12 @@ from srwatchd.config.kinds import (
     Identifier,
     ModelName,
     OptionalDuration,
+    OptionalPlacePath,
     OptionalSize,
     Patterns,
     Pixels,
     PlacePath,
+    Program,
     Size,
     Template,
 )
@@ -39,9 +41,11 @@ __all__ = [
     "Engine",
     "Folder",
     "FolderSettings",
+    "Hooks",
     "Keep",
     "Limits",
     "Log",
+    "Metrics",
     "Output",
     "Retention",
     "Retry",
@@ -104,6 +108,26 @@ class Audit(Section):
     key_file: PlacePath | None = None
     """A file whose content keys the chain (HMAC)."""
     segment_size: Size = Field(default=64 * _MIB, ge=64 * 1024)
+    max_age: OptionalDuration = None
+    """Older closed segments are removed; each leaves a tombstone."""
+    max_size: OptionalSize = None
+    """All segments together; at least two of them."""
+
+    @field_validator("max_size")
+    @classmethod
+    def _room(cls, value: int | None, info: ValidationInfo) -> int | None:
+        segment = info.data.get("segment_size", 0)
+        if value is not None and value < 2 * segment:
+            raise ValueError(f"is less than two segments ({2 * segment} bytes); raise it or lower segment_size")
+        return value
+
+
+class Metrics(Section):
+    """Figures for Prometheus, as a file that node_exporter's textfile collector reads."""
+
+    path: OptionalPlacePath = Field(default=Path("var/metrics/srwatchd.prom"))
+    """Default: metrics/srwatchd.prom in state_dir. off writes none."""
+    interval: Duration = Field(default=30.0, ge=1)
 
 
 class Log(Section):
@@ -184,6 +208,18 @@ class Retention(Section):
     archive: Keep = Field(default_factory=Keep)
     done: Keep = Field(default_factory=Keep)
     error: Keep = Field(default_factory=Keep)
+    make_room: tuple[Literal["archive", "done", "error"], ...] = ()
+    """Whose oldest files may go before their time when less than min_free is free. Empty: none."""
+
+
+class Hooks(Section):
+    """Commands that are run when something has happened, without a shell. Empty: none."""
+
+    on_success: Program = ()
+    on_failure: Program = ()
+    on_hold: Program = ()
+    timeout: Duration = Field(default=30.0, gt=0, le=3600)
+    """Then the command and everything that it started are killed."""
 
 
 class Source(Section):
@@ -221,6 +257,7 @@ class FolderSettings(Section):
     retry: Retry = Field(default_factory=Retry)
     retention: Retention = Field(default_factory=Retention)
     min_free: Size = 1 << 30
+    hooks: Hooks = Field(default_factory=Hooks)
     source: Source = Field(default_factory=Source)
 
     @field_validator("grace")
@@ -268,6 +305,7 @@ class Config(Section):
     """For the whole service: supervisor and all workers."""
     audit: Audit = Field(default_factory=Audit)
     log: Log = Field(default_factory=Log)
+    metrics: Metrics = Field(default_factory=Metrics)
     defaults: Defaults = Field(default_factory=Defaults)
     folders: tuple[Folder, ...] = Field(json_schema_extra={"minItems": 1})
 
@@ -327,5 +365,8 @@ def derive(section: type[Section], data: Any) -> Any:
         audit = {} if data.get("audit") is None else data["audit"]
         if isinstance(audit, dict):
             audit = {"path": Path(state) / "audit" / "audit.jsonl", **audit}
-        return {"models_dir": Path(state) / "models", **data, "audit": audit}
+        metrics = {} if data.get("metrics") is None else data["metrics"]
+        if isinstance(metrics, dict):
+            metrics = {"path": Path(state) / "metrics" / "srwatchd.prom", **metrics}
+        return {"models_dir": Path(state) / "models", **data, "audit": audit, "metrics": metrics}
     return data

@@ -47,12 +47,21 @@ memory_limit: 1GiB
   # A file whose content keys the chain (HMAC). Who can read it can forge the ledger.
   #key_file: null
   #segment_size: 64MiB
+  # Oldest segments are removed beyond these, each with a tombstone; off keeps all. max_size: two segments at least.
+  #max_age: off
+  #max_size: off
 
 #log:
   # debug info warning error
   #level: info
   # auto is console on a terminal, else json
   #format: auto
+
+# Figures for Prometheus in a file for node_exporter's textfile collector; no port is opened.
+#metrics:
+  # off writes none
+  #path: var/metrics/srwatchd.prom
+  #interval: 30 s
 
 # What holds for every folder below, unless the folder says otherwise. Every key shown here may stand in a folder.
 defaults:
@@ -136,6 +145,17 @@ defaults:
     #error:
       #max_age: off
       #max_size: off
+    # Whose oldest files go before their time when less than min_free is free: archive done error. Empty: none.
+    #make_room: []
+
+  # Commands run when a picture was delivered, went to error, or the folder is held: [/absolute/program, argument].
+  # No shell; what they are told is in docs/operations.md.
+  #hooks:
+    #on_success: []
+    #on_failure: []
+    #on_hold: []
+    # Then the command and all that it started are killed.
+    #timeout: 30 s
 
   #source:
     # Samba's full_audit file of this share: who dropped a picture goes into the ledger.

@@ -15,6 +15,7 @@ from srwatchd.daemon.faults import host_error
 from srwatchd.daemon.holds import Hold
 from srwatchd.daemon.jobrun import INTERRUPTIONS, UNDECODABLE, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
+from srwatchd.daemon.news import News
 from srwatchd.daemon.premises import Premises
 from srwatchd.daemon.waiting import FILE_HOLDS, OLD_SECONDS, concerns_source, settling, unlisted, waiting_files
 from srwatchd.daemon.workqueue import Work, WorkQueue
@@ -57,6 +58,7 @@ class ServedFolder:
         self.counts: Counter[Verdict] = Counter()
         self.premises: Premises | None = None
         self._services = services
+        self._news = News(config, services)
         self._settle = settle
         self._settler: Settler | None = None
         self._queue = WorkQueue()
@@ -168,7 +170,9 @@ class ServedFolder:
             self._services.unfinished.discard(orphan.record.job)
             record = await self.lane.run(premises.custody.recover, orphan.record, present=orphan.source_present)
             if record is None:
-                ended_well = ended_well or orphan.record.state in _MOVING
+                if orphan.record.state in _MOVING:
+                    ended_well = True
+                    self._news.recovered(orphan.record)
                 continue
             if orphan.interruptions >= INTERRUPTIONS:
                 await self.lane.run(premises.give_up, record, orphan.interruptions)
@@ -260,7 +264,7 @@ class ServedFolder:
 
     def _may_start(self) -> bool:
         at_fault = self._opening or self.stalled or self.hold is not None or self._trouble is not None
-        return not at_fault and not self.paused and self._in_active_hours()
+        return not at_fault and not self.paused and self.in_active_hours
 
     def started(self, run: JobRun) -> None:
         """A run of this folder has begun."""
@@ -272,6 +276,7 @@ class ServedFolder:
         if outcome is None:
             return
         self.counts[outcome.verdict] += 1
+        self._news.ended(run, outcome)
         if outcome.verdict in (Verdict.DELIVERED, Verdict.QUARANTINED):
             self._past_hold = None
         if outcome.verdict is Verdict.RETRY and outcome.record is not None:
@@ -319,6 +324,7 @@ class ServedFolder:
             fields = {"srwatchd.folder": self.config.id, "error.code": error.code, "error.message": error.message}
             with contextlib.suppress(HostError):
                 await self.lane.run(self._services.ledger.append, [Entry("folder.held", "failure", fields=fields)])
+            self._news.held(self.hold)
         self._lost = self._lost or error.code.startswith("folder_")
 
     async def _resume(self, hold: Hold) -> None:
@@ -348,7 +354,7 @@ class ServedFolder:
         """Whether nothing is in work, and nothing ready, waiting for a retry or settling that could still be begun."""
         if not self._scanned:
             return self.hold is not None
-        if self.paused or not self._in_active_hours():
+        if self.paused or not self.in_active_hours:
             return not self._running
         busy = bool(self._queue) or bool(self._running)
         return not busy and (self._settler is None or not settling(self._settler))
@@ -371,28 +377,29 @@ class ServedFolder:
         files = waiting_files(self._settler, now=self._loop.time(), older_than=older_than, running=running)
         return files + unlisted(self.premises.problems, self.config.inbox)
 
-    def report(self) -> dict[str, Any]:
-        """What the status shows."""
-        return {
-            "id": self.config.id,
-            "state": self._state(),
-            "paused": self.paused,
-            "hold": self.hold.to_dict() if self.hold else None,
-            "waiting": self.waiting,
-            "retrying": self._queue.claimed,
-            "in_work": len(self._running),
-            "delivered": self.counts[Verdict.DELIVERED],
-            "quarantined": self.counts[Verdict.QUARANTINED],
-            "model": self.spec.name,
-            "files": self.waiting_files(),
-        }
+    @property
+    def oldest_since(self) -> float | None:
+        """Since when the oldest file in the inbox has been seen (monotonic); None when there is none."""
+        return None if self._settler is None else self._settler.oldest_since
 
-    def _state(self) -> str:
-        if self.stalled or self.hold is not None:
-            return "not answering" if self.stalled else "held"
-        return "active" if self._in_active_hours() else "outside active hours"
+    @property
+    def retrying(self) -> int:
+        """How many claimed sources wait for another attempt."""
+        return self._queue.claimed
 
-    def _in_active_hours(self) -> bool:
+    @property
+    def in_work(self) -> int:
+        """How many runs are going on."""
+        return len(self._running)
+
+    @property
+    def space(self) -> dict[str, tuple[int, int]]:
+        """Free and whole bytes of the destinations' file systems, as seen last."""
+        return {} if self.premises is None else self.premises.space
+
+    @property
+    def in_active_hours(self) -> bool:
+        """Whether work may begin at this time of day."""
         hours = self.config.active_hours
         return not hours or any(span.contains(datetime.now().astimezone()) for span in hours)
 

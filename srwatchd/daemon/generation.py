@@ -13,14 +13,15 @@ import structlog
 from srwatchd import __version__
 from srwatchd.audit import Entry
 from srwatchd.audit.origin import timestamp
-from srwatchd.config import Retention
 from srwatchd.config.models import find_models, missing_models, verify_file
 from srwatchd.daemon.crew import Crew, CrewSettings
 from srwatchd.daemon.dispatcher import Dispatcher
 from srwatchd.daemon.folder import ServedFolder
 from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
+from srwatchd.daemon.folderreport import folder_report
 from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.places import Places
+from srwatchd.daemon.retention import Retainer, RetentionMeans, has_rules
 from srwatchd.daemon.services import Services
 from srwatchd.daemon.waiting import needs_person
 from srwatchd.errors import HostError, InstanceError, ModelError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from srwatchd.audit import Ledger
     from srwatchd.config import Config
     from srwatchd.config.models import ModelSpec
+    from srwatchd.daemon.lasting import Lasting
     from srwatchd.daemon.state import StateDirectory
     from srwatchd.daemon.workqueue import Work
     from srwatchd.pipeline.stages import Choice
@@ -59,6 +61,7 @@ class Generation:
         *,
         finished: set[str],
         unfinished: set[str],
+        lasting: Lasting,
         once: bool = False,
         reloaded: bool = False,
     ) -> None:
@@ -68,6 +71,7 @@ class Generation:
         self._ledger = ledger
         self._finished = finished
         self._unfinished = unfinished
+        self._lasting = lasting
         self._once = once
         self._reloaded = reloaded
         self._paused = FolderIds(state, PAUSED)
@@ -88,9 +92,6 @@ class Generation:
         Raises ConfigurationError, ModelError and InstanceError; folders that cannot be opened now are held.
         """
         prepare_leases()
-        for each in self.config.folders:
-            if each.retention != Retention():
-                _log.warning("retention is configured, and this version removes nothing", folder=each.id)
         specs = self._models()
         await self._crew.start()
         self._say_confinement()
@@ -106,6 +107,8 @@ class Generation:
             known=self._known,
             places=Places(self._state),
             unfinished=self._unfinished,
+            tally=self._lasting.tally,
+            hooks=self._lasting.hooks,
         )
         settle = _ONCE_SETTLE if self._once else None
         served = [ServedFolder(each, specs[each.model], services, settle=settle) for each in self.config.folders]
@@ -121,6 +124,17 @@ class Generation:
         self.tasks.add(asyncio.create_task(self._tick(), name="tick"))
         if self._once:
             self.tasks.add(asyncio.create_task(self._drained(), name="drained"))
+        else:
+            self._keep_in_bounds(served, services.places)
+
+    def _keep_in_bounds(self, served: list[ServedFolder], places: Places) -> None:
+        lasting = self._lasting
+        means = RetentionMeans(self.config, self._ledger, lasting.tally, places, lasting.clock)
+        for folder in served:
+            if has_rules(folder.config):
+                self.tasks.add(
+                    asyncio.create_task(Retainer(folder, means).loop(), name=f"retention {folder.config.id}")
+                )
 
     async def _open(self, served: list[ServedFolder]) -> None:
         """Open the folders; one whose file system hangs is opened once it answers, and no other one waits for it."""
@@ -143,6 +157,8 @@ class Generation:
             await asyncio.wait(self.tasks, timeout=_TASKS_SECONDS)
         if self._dispatcher is not None:
             await self._dispatcher.drain(seconds)
+        self.count_restarts()
+        self._lasting.tally.forget_pools()
         await self._crew.close()
         await asyncio.gather(*(folder.close() for folder in self.folders.values()))
 
@@ -160,6 +176,11 @@ class Generation:
             self.record(Entry(action, fields={"srwatchd.folder": folder_id}))
         if self._dispatcher is not None:
             self._dispatcher.wake.set()
+
+    def count_restarts(self) -> None:
+        """Take in how often workers were started again."""
+        for role, pool in (("codec", self._crew.codec), ("infer", self._crew.inference)):
+            self._lasting.tally.count_restarts(role, pool)
 
     # -- report --------------------------------------------------------------------------------------------------
 
@@ -185,7 +206,7 @@ class Generation:
         folders = []
         for folder in self.folders.values():
             choice = self._choices[folder.spec.name]
-            folders.append({**folder.report(), "engine": choice.engine, "engine_reason": choice.reason})
+            folders.append({**folder_report(folder), "engine": choice.engine, "engine_reason": choice.reason})
         runs = [] if self._dispatcher is None else list(self._dispatcher.runs.values())
         return {
             "version": __version__,

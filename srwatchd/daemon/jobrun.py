@@ -69,6 +69,8 @@ class _Progress:
     done: int = 0
     total: int = 0
     nanoseconds: dict[str, int] = field(default_factory=dict)
+    input_pixels: int = 0
+    output_pixels: int = 0
 
 
 class JobRun:
@@ -316,6 +318,8 @@ class JobRun:
 
     def _facts(self, picture: Picture, plan: ResultPlan) -> dict[str, Any]:
         """What the ledger keeps of how the result was made."""
+        self.progress.input_pixels = picture.width * picture.height
+        self.progress.output_pixels = plan.width * plan.height
         durations = {f"srwatchd.duration.{stage}": spent for stage, spent in self.progress.nanoseconds.items()}
         return {
             "srwatchd.model.name": self._spec.name,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from srwatchd.intake.mounts import Timing
     from srwatchd.job import Record, Snapshot
 
-__all__ = ["Premises", "make_destinations"]
+__all__ = ["Premises", "lacking", "make_destinations", "reserve"]
 
 _LARGEST_RESERVE: Final = 20
 """``min_free`` never asks for more than this part of a file system: a small one can be used, too."""
@@ -65,6 +65,8 @@ class Premises:
         self.problems: tuple[HostError, ...] = ()
         """What the last whole scan could not look at."""
         self._told: frozenset[str] = frozenset()
+        self.space: dict[str, tuple[int, int]] = {}
+        """Free and whole bytes where each destination lies, as checked last."""
         self.custody = Custody(
             config,
             inbox,
@@ -118,7 +120,8 @@ class Premises:
             if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
                 raise HostError("not_writable", f"the folder {str(place)!r} cannot be written to", path=str(place))
             free = space.f_bavail * space.f_frsize
-            needed = min(self._config.min_free, space.f_blocks * space.f_frsize // _LARGEST_RESERVE)
+            self.space[str(place)] = (free, space.f_blocks * space.f_frsize)
+            needed = reserve(self._config.min_free, space)
             if free < needed:
                 message = (
                     f"{free >> 20} MiB are free on the file system of {str(place)!r}, {needed >> 20} are kept free"
@@ -213,6 +216,18 @@ class Premises:
             self._watcher.stop()
         with contextlib.suppress(OSError):
             self._inbox.close()
+
+
+def reserve(min_free: int, space: os.statvfs_result) -> int:
+    """The bytes that are kept free there."""
+    return min(min_free, space.f_blocks * space.f_frsize // _LARGEST_RESERVE)
+
+
+def lacking(place: Path, min_free: int) -> int:
+    """How many bytes have to be freed at ``place`` until a tenth more than the reserve is free; 0 for none."""
+    with host_errors(place, "looking at"):
+        space = os.statvfs(place)
+    return max(0, reserve(min_free, space) * 11 // 10 - space.f_bavail * space.f_frsize)
 
 
 def make_destinations(config: Folder) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import enum
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,10 +17,15 @@ from srwatchd.audit import Entry, checkpoint
 from srwatchd.config import find_models, load, missing_models
 from srwatchd.control.socket import ControlServer
 from srwatchd.daemon import log
+from srwatchd.daemon.clock import AgeClock
 from srwatchd.daemon.generation import Generation
+from srwatchd.daemon.hooks import Hooks
+from srwatchd.daemon.lasting import Lasting
 from srwatchd.daemon.offline import open_ledger
 from srwatchd.daemon.requests import Requests
 from srwatchd.daemon.state import StateDirectory
+from srwatchd.daemon.tally import Tally
+from srwatchd.daemon.upkeep import Upkeep
 from srwatchd.errors import ConfigurationError, FatalError, HostError
 from srwatchd.notify import Notifier, watchdog_interval
 
@@ -37,6 +43,7 @@ _STOP_SECONDS: Final = 15.0
 """For the pictures in work; what a hung disk or worker costs after that keeps the whole stop below 25 s."""
 _STATUS_SECONDS: Final = 2.0
 _LEDGER_SECONDS: Final = 5.0
+_HOOKS_SECONDS: Final = 2.0
 _WITNESS_SECONDS: Final = 6 * 3600.0
 
 
@@ -70,6 +77,7 @@ class Daemon:
         self._generation: Generation | None = None
         self._finished: set[str] = set()
         self._unfinished: set[str] = set()
+        self._tally = Tally()
 
     async def run(self) -> int:
         """Start up, serve, shut down; the exit status."""
@@ -77,13 +85,18 @@ class Daemon:
             requests = Requests(self, ledger)
             control = ControlServer(state.socket, requests.answer)
             await control.start()
-            tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._witness())]
+            lasting = Lasting(self._tally, Hooks(ledger, self._tally), AgeClock(state, self._config.audit.path))
+            upkeep = Upkeep(ledger, lasting.tally, lasting.clock, lambda: self._generation)
+            chores = (self._beat(), self._witness(), upkeep.loop(lambda: self._config))
+            tasks = [asyncio.create_task(each) for each in chores]
             try:
-                status = await self._main_loop(state, ledger)
+                status = await self._main_loop(state, ledger, lasting)
             finally:
                 self._notifier.stopping("stopping")
                 for task in tasks:
                     task.cancel()
+                upkeep.close()
+                await lasting.hooks.close(_HOOKS_SECONDS)
                 await control.close()
                 _record(ledger, Entry("daemon.stopped"))
                 await self._checkpoint()
@@ -147,7 +160,7 @@ class Daemon:
                 if self._wish is _Wish.STOP or self._once:
                     raise
 
-    async def _main_loop(self, state: StateDirectory, ledger: Ledger) -> int:
+    async def _main_loop(self, state: StateDirectory, ledger: Ledger, lasting: Lasting) -> int:
         """Serve one configuration after another until a stop is wished for."""
         again = False
         while True:
@@ -157,6 +170,7 @@ class Daemon:
                 ledger,
                 finished=self._finished,
                 unfinished=self._unfinished,
+                lasting=lasting,
                 once=self._once,
                 reloaded=again,
             )
@@ -164,6 +178,7 @@ class Daemon:
             try:
                 if await self._begun(generation):
                     self._generation = generation
+                    self._tally.loaded, self._tally.refused = time.time(), False
                     fields = {"srwatchd.configuration.path": str(self._config.source)}
                     _record(ledger, Entry("configuration.loaded", fields=fields))
                     self._notifier.ready(generation.headline())
@@ -214,6 +229,7 @@ class Daemon:
             config = await asyncio.to_thread(self._loaded_again)
         except (ConfigurationError, FatalError) as error:
             _log.error("configuration refused, the old one stays", reason=error.message)
+            self._tally.refused = True
             self.generation.record(Entry("configuration.refused", "failure", reason=error.message))
             self._notifier.ready(self.generation.headline())
             return False

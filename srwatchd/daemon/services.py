@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from srwatchd.daemon.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from srwatchd.audit import Ledger
     from srwatchd.daemon.folderids import FolderIds
+    from srwatchd.daemon.hooks import Hooks
     from srwatchd.daemon.places import Places
 
 __all__ = ["Services"]
@@ -29,3 +32,5 @@ class Services:
     places: Places
     unfinished: set[str]
     """Jobs that the ledger has begun and not ended; what is found on the disk is taken out."""
+    tally: Tally = field(default_factory=Tally)
+    hooks: Hooks | None = None

@@ -172,6 +172,11 @@ class Settler:
         verdicts = (self._candidates[name].verdict for name in self._ready.names(limit))
         return [verdict for verdict in verdicts if verdict is not None]
 
+    @property
+    def oldest_since(self) -> float | None:
+        """Since when the file that was seen first of all has been waiting (monotonic); None when there is none."""
+        return next((each.since for each in self._candidates.values()), None)  # they stand in the order they came
+
     def waiting(self) -> Mapping[str, Waiting]:
         """Every file that is still in the inbox, and why."""
         return {

@@ -84,6 +84,7 @@ class _Place:
     starting: asyncio.Task[None] | None = None
     lent: bool = False
     generation: int = 0
+    starts: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     unpaid: int = 0
     """What ``worker.completed`` was when it was first ready: its initialisation is no work."""
@@ -174,6 +175,11 @@ class Pool:
         workers = [place.worker for place in self._places if place.worker is not None]
         await asyncio.gather(*(worker.stop() for worker in workers))
         await _cancelled(self._places)
+
+    @property
+    def restarts(self) -> int:
+        """How often a worker was started in the place of another one, for whatever reason."""
+        return sum(max(0, place.starts - 1) for place in self._places)
 
     def states(self) -> tuple[WorkerState, ...]:
         """What every place is doing now."""
@@ -298,6 +304,7 @@ class Pool:
             raise
         place.worker, place.facts, place.generation = worker, facts, generation
         place.unpaid = worker.completed
+        place.starts += 1
 
     def _returned(self, place: _Place) -> None:
         """Look at what a borrower gives back, and replace it in the background when it is no longer fit."""

@@ -101,7 +101,7 @@ def test_half_a_picture_waits_for_its_grace(service):
     reason = sidecar(service, "usual", "half.png")
     assert reason["code"] == "incomplete"
     assert reason["path"] == "half.png"
-    assert service.place("usual", "error").joinpath("half.png").read_bytes() == png(200, 200)[:-200]
+    assert service.await_file("usual", "error", "half.png").read_bytes() == png(200, 200)[:-200]
     assert [line["event.action"] for line in service.lines_of(source)][-1] == "job.quarantined"
     assert reason["job"] == service.lines_of(source)[0]["trace.id"]
 

@@ -25,8 +25,8 @@ class FakeGeneration:
     hangs = False
     slow_stop = None
 
-    def __init__(self, config, state, ledger, *, finished, unfinished, once=False, reloaded=False):
-        self.config, self.reloaded, self.tasks = config, reloaded, set()
+    def __init__(self, config, state, ledger, *, finished, unfinished, lasting, once=False, reloaded=False):
+        self.config, self.reloaded, self.tasks, self.folders = config, reloaded, set(), {}
         self.made.append(self)
 
     async def start(self):
@@ -48,6 +48,9 @@ class FakeGeneration:
 
     def makes_progress(self):
         return True
+
+    def count_restarts(self):
+        pass
 
     def exit_status(self):
         return 75
