@@ -87,6 +87,7 @@ HINTS: Final[dict[str, str]] = {
     "model_unusable": "The model failed its smoke test on every engine. `srwatchd models verify` says how.",
     "engine_unavailable": "Set engine.name to auto, or install what the engine needs; `srwatchd doctor` says what.",
     "ledger_broken": "The ledger's chain is broken. Keep the files, and see `srwatchd audit verify`.",
+    "not_installed": "Run it as root on a machine with systemd, or with --root on another system's root folder.",
     "not_running": "Start the daemon with `srwatchd run --config FILE`.",
 }
 

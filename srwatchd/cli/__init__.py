@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "resume": ("srwatchd.cli.steer", "resume"),
     "retry": ("srwatchd.cli.steer", "retry"),
     "audit": ("srwatchd.cli.audit", "audit"),
+    "systemd": ("srwatchd.cli.systemd", "systemd"),
 }
 
 

@@ -18,6 +18,7 @@ from srwatchd.config import find_models, load, missing_models
 from srwatchd.control.socket import ControlServer
 from srwatchd.daemon import log
 from srwatchd.daemon.clock import AgeClock
+from srwatchd.daemon.crashes import STEADY_SECONDS, Crashes
 from srwatchd.daemon.generation import Generation
 from srwatchd.daemon.hooks import Hooks
 from srwatchd.daemon.lasting import Lasting
@@ -45,6 +46,8 @@ _STATUS_SECONDS: Final = 2.0
 _LEDGER_SECONDS: Final = 5.0
 _HOOKS_SECONDS: Final = 2.0
 _WITNESS_SECONDS: Final = 6 * 3600.0
+_PATIENCE_SECONDS: Final = 120.0
+"""What the service manager is asked for while the start waits for something; asked again well before it is over."""
 
 
 class _Wish(enum.Enum):
@@ -81,16 +84,17 @@ class Daemon:
 
     async def run(self) -> int:
         """Start up, serve, shut down; the exit status."""
-        async with self._opened() as (state, ledger):
+        async with self._opened() as (state, ledger, crashes):
             requests = Requests(self, ledger)
             control = ControlServer(state.socket, requests.answer)
             await control.start()
             lasting = Lasting(self._tally, Hooks(ledger, self._tally), AgeClock(state, self._config.audit.path))
             upkeep = Upkeep(ledger, lasting.tally, lasting.clock, lambda: self._generation)
-            chores = (self._beat(), self._witness(), upkeep.loop(lambda: self._config))
+            chores = (self._beat(), self._witness(), self._prove_steady(crashes), upkeep.loop(lambda: self._config))
             tasks = [asyncio.create_task(each) for each in chores]
             try:
                 status = await self._main_loop(state, ledger, lasting)
+                crashes.ended()
             finally:
                 self._notifier.stopping("stopping")
                 for task in tasks:
@@ -121,14 +125,16 @@ class Daemon:
             self._woken.set()
 
     @contextlib.asynccontextmanager
-    async def _opened(self) -> AsyncIterator[tuple[StateDirectory, Ledger]]:
-        """The state's lock and the ledger, for the time of the block."""
+    async def _opened(self) -> AsyncIterator[tuple[StateDirectory, Ledger, Crashes]]:
+        """The state's lock, the ledger and the count of crashes, for the time of the block."""
         os.umask(0o022)
         state = StateDirectory.open(self._config.state_dir)
         try:
             loop = asyncio.get_running_loop()
             for number, act in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self.reload)):
                 loop.add_signal_handler(number, act)
+            crashes = Crashes(state)
+            await self._hold_back(crashes)
             ledger = open_ledger(self._config)
             opened = await self._patiently(ledger)
             try:
@@ -139,11 +145,36 @@ class Daemon:
                 )
                 _record(ledger, Entry("daemon.started", fields={"srwatchd.version": __version__}))
                 self._finished, self._unfinished = set(opened.finished), set(opened.unfinished)
-                yield state, ledger
+                yield state, ledger, crashes
             finally:
                 ledger.close()
         finally:
             state.close()
+
+    async def _hold_back(self, crashes: Crashes) -> None:
+        """Wait after crashes in a row, when a service manager starts us again and again; a stop ends the wait."""
+        if not (crashes.wait and self._notifier.address) or self._once:
+            return
+        _log.warning("waiting after crashes in a row", crashes=crashes.count, seconds=crashes.wait)
+        over = time.monotonic() + crashes.wait
+        while self._wish is not _Wish.STOP and (left := over - time.monotonic()) > 0:
+            self._notifier.extend_timeout(_PATIENCE_SECONDS)
+            self._notifier.status(f"ended {crashes.count} times in a row without being asked to; waiting {left:.0f} s")
+            await self._nap(min(left, _LEDGER_SECONDS))
+
+    async def _nap(self, seconds: float) -> None:
+        """Wait, at most until something is wished for."""
+        self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
+    async def _prove_steady(self, crashes: Crashes) -> None:
+        """Forget earlier crashes once the service has lasted."""
+        while True:
+            await asyncio.sleep(STEADY_SECONDS)
+            if self._generation is not None:
+                crashes.steady()
 
     async def _patiently(self, ledger: Ledger) -> Opened:
         """Open the ledger; while the disk refuses, nothing is moved and it is tried again, until a stop."""
@@ -152,11 +183,9 @@ class Daemon:
                 return ledger.open()
             except HostError as error:
                 _log.error("held", code=error.code, reason=error.message, hint=error.hint)
+                self._notifier.extend_timeout(_PATIENCE_SECONDS)
                 self._notifier.status(f"held: {error.message}")
-                self._woken.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LEDGER_SECONDS):
-                        await self._woken.wait()
+                await self._nap(_LEDGER_SECONDS)
                 if self._wish is _Wish.STOP or self._once:
                     raise
 

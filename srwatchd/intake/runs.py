@@ -14,7 +14,7 @@ from typing import Final
 
 from srwatchd.storage import STAGING_PREFIX
 
-__all__ = ["Runs"]
+__all__ = ["Runs", "read_boot_id"]
 
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
@@ -31,7 +31,7 @@ class Runs:
 
     def __init__(self, private_fd: int, *, boot_id: str | None = None) -> None:
         self._private = private_fd
-        self._boot = _read_boot_id() if boot_id is None else boot_id
+        self._boot = read_boot_id() if boot_id is None else boot_id
 
     def begin(self, job: str) -> None:
         """A worker begins on it."""
@@ -78,6 +78,7 @@ class Runs:
         os.rename(staged, f"{job}.run", src_dir_fd=self._private, dst_dir_fd=self._private)
 
 
-def _read_boot_id() -> str:
+def read_boot_id() -> str:
+    """What tells this boot of the machine from every other one."""
     with open(_BOOT_ID, encoding="ascii") as file:
         return file.read().strip()
