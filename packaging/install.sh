@@ -10,6 +10,7 @@
 # --config is /etc/srwatchd/srwatchd.yaml by default; where there is none, one with a folder in /srv/srwatchd is written.
 # Needs: Python of the version in the file "target" (the package python3 is enough), systemd 252 or newer.
 set -eu
+umask 022
 
 prefix=/opt/srwatchd
 config=/etc/srwatchd/srwatchd.yaml
@@ -41,7 +42,7 @@ switch_to() { # switch_to VERSION: program and units of that version
 
 # Restart and see that it is ready; a start that fails on the configuration says so at once.
 came_up() {
-    systemctl restart "$unit" && systemctl is-active --quiet "$unit"
+    systemctl restart "$unit" && systemctl is-active --quiet "$unit" && systemctl try-restart 'srwatchd@*.service'
 }
 
 # The interpreter that the wheels are for, by its plain name, so that an update of the system's Python is followed.
@@ -84,7 +85,6 @@ first_configuration() {
     [ ! -e "$config" ] || return 0
     [ "$config" = /etc/srwatchd/srwatchd.yaml ] || die "there is no $config"
     mkdir -p /etc/srwatchd
-    umask 027
     cat >"$config" <<'YAML'
 # Every key: docs/configuration.md, or `srwatchd init DIR` for a commented example.
 # After a change: `srwatchd check-config` with this file, `srwatchd systemd install --config` with this file, `systemctl restart srwatchd`.
@@ -97,8 +97,6 @@ folders:
     archive: /srv/srwatchd/archive
     model: fsrcnn_x3
 YAML
-    umask 022
-    fresh=yes
     say "written: $config"
 }
 
@@ -108,11 +106,9 @@ do_install() {
     new=$version-$(sha256sum <"$here/SHA256SUMS" | cut -c1-8)
     old=$(version_of current)
     unpack "$new"
-    fresh=no
     first_configuration
     "$prefix/versions/$new/bin/srwatchd" check-config "$config" || die "nothing was switched; correct the configuration first"
     switch_to "$new" || { back "$old"; die "the units of $new could not be installed"; }
-    if [ "$fresh" = yes ]; then chgrp srwatchd "$config"; fi
     if [ "$start" = yes ] && booted && ! came_up; then
         journalctl --unit "$unit" --lines 15 --output cat --no-pager || true
         back "$old"

@@ -1,0 +1,85 @@
+"""The command: ``python -m benchmarks.booted [SCENARIO ...] [--short] [--report FILE]``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.booted.bench import Bench
+from benchmarks.booted.machine import obstacle
+from benchmarks.booted.report import page
+from benchmarks.booted.scenarios import SCENARIOS
+from benchmarks.endurance.report import Row
+from benchmarks.endurance.scenario import Result, SkippedError
+
+if TYPE_CHECKING:
+    from benchmarks.booted.bench import Scenario
+
+__all__ = ["main"]
+
+_SKIPPED = 77
+"""The exit status of a run that this machine cannot do, as automake has it."""
+
+
+def main(words: list[str]) -> int:
+    """Run the scenarios; 0 when every one has passed, 77 when no machine can be booted here."""
+    arguments = _parse(words)
+    if (why := obstacle()) is not None:
+        print(f"skipped: {why}")
+        return _SKIPPED
+    work = Path(tempfile.mkdtemp(prefix="srwatchd-booted-", dir=arguments.work))
+    begin = time.monotonic()
+    try:
+        bench = Bench(work, arguments.seed)
+        bench.installed()
+        print(f"a machine with srwatchd installed is there after {time.monotonic() - begin:.0f} s", flush=True)
+        rows = [_row(SCENARIOS[name], bench) for name in _wanted(arguments)]
+        if arguments.report is not None:
+            arguments.report.write_text(page(rows, bench), encoding="utf-8")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return 1 if any(row.problems for row in rows) else 0
+
+
+def _wanted(arguments: argparse.Namespace) -> list[str]:
+    if arguments.scenarios:
+        return list(arguments.scenarios)
+    return [name for name, scenario in SCENARIOS.items() if scenario.smoke or not arguments.short]
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.booted", description="srwatchd under a booted systemd.")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"Some of: {', '.join(SCENARIOS)}.")
+    parser.add_argument("--short", action="store_true", help="Only the smoke.")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="Write the results as a page.")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="Where to work; a local disk.", default="/var/tmp")  # noqa: S108
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args(words)
+    if unknown := set(arguments.scenarios) - set(SCENARIOS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(SCENARIOS)}")
+    return arguments
+
+
+def _row(scenario: Scenario, bench: Bench) -> Row:
+    """Run one; whatever it raises is its problem."""
+    print(f"{scenario.name}: {scenario.promise}", flush=True)
+    begin, skipped, result = time.monotonic(), "", Result()
+    try:
+        scenario.run(bench, result)
+    except SkippedError as error:
+        skipped = str(error)
+    except Exception:  # noqa: BLE001 - the others are still to be run
+        result.problems.append(traceback.format_exc(limit=4))
+    row = Row(scenario.name, scenario.promise, result.figures, result.problems, skipped, time.monotonic() - begin)
+    print(row.text(), flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

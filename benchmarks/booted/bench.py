@@ -1,0 +1,106 @@
+"""What the scenarios share: a Debian, the archive, srwatchd installed from it once, machines on top of that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.booted.box import CONFIG, Box, Layout
+from benchmarks.booted.machine import PYTHON, Layers, Machine, booted, debian
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.endurance.scenario import Result
+
+__all__ = ["STICK", "Bench", "Scenario"]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+STICK: Final = "/media/stick"
+"""Where a machine sees the folder with the archives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A named scenario: what it promises, and how it is seen. ``smoke``: it is part of the short run."""
+
+    name: str
+    promise: str
+    run: Callable[[Bench, Result], None]
+    smoke: bool = False
+
+
+@dataclass(slots=True)
+class Bench:
+    """What every scenario is given."""
+
+    work: Path
+    seed: int = 1
+    _made: dict[str, Layers] = field(default_factory=dict)
+    _archive: Path | None = None
+
+    def random(self) -> random.Random:
+        """The same numbers in every run."""
+        return random.Random(self.seed)
+
+    def debian(self) -> Layers:
+        """A machine's disk before srwatchd."""
+        if "debian" not in self._made:
+            self._made["debian"] = debian(self.work)
+        return self._made["debian"]
+
+    def archive(self) -> Path:
+        """The archive of this checkout for boxes without a network."""
+        if self._archive is None:
+            stick = self.work / "stick"
+            stick.mkdir()
+            given = os.environ.get("SRWATCHD_TEST_ARCHIVE")
+            if given:
+                self._archive = Path(shutil.copy(given, stick))
+            else:
+                command = [str(ROOT / "packaging" / "make-archive.sh"), "--python", PYTHON, "--output", str(stick)]
+                answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+                if answer.returncode != 0:
+                    raise RuntimeError(f"make-archive.sh: {answer.stdout[-1000:]} {answer.stderr[-1000:]}")
+                self._archive = Path(answer.stdout.splitlines()[-1])
+        return self._archive
+
+    def installed(self) -> Layers:
+        """A machine's disk with srwatchd installed and enabled, never started."""
+        if "installed" not in self._made:
+            machine = Machine(self.debian(), binds=((self.archive().parent, STICK),))
+            machine.boot()
+            machine.run("sh", "-c", f"cd /root && tar -xf {STICK}/{self.archive().name}")
+            machine.run("sh", "-c", "/root/srwatchd-*/install.sh --no-start", seconds=300)
+            machine.run("sh", "-c", "rm -rf /root/srwatchd-*")
+            machine.shutdown()
+            self._made["installed"] = self.debian().above(machine.upper)
+        return self._made["installed"]
+
+    @contextlib.contextmanager
+    def box(
+        self, *, layout: Layout | None = None, config: str = "", before: str = "true", boot: bool = True
+    ) -> Iterator[Box]:
+        """A new machine with the service. With ``config`` it does not start before it has been configured so."""
+        machine = Machine(self.installed(), before=before)
+        box = Box(machine, self.random(), layout or Layout())
+        if config or not boot:
+            file = machine.upper / CONFIG.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(config or box.layout.config(), encoding="utf-8")
+        with booted(machine) if boot else _discarded(machine):
+            yield box
+
+
+@contextlib.contextmanager
+def _discarded(machine: Machine) -> Iterator[Machine]:
+    try:
+        yield machine
+    finally:
+        machine.discard()
