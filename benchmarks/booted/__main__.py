@@ -37,11 +37,15 @@ def main(words: list[str]) -> int:
     begin = time.monotonic()
     try:
         bench = Bench(work, arguments.seed)
+        bench.debian()
         bench.installed()
         print(f"a machine with srwatchd installed is there after {time.monotonic() - begin:.0f} s", flush=True)
         rows = [_row(SCENARIOS[name], bench) for name in _wanted(arguments)]
         if arguments.report is not None:
             arguments.report.write_text(page(rows, bench), encoding="utf-8")
+    except SkippedError as error:
+        print(f"skipped: {error}")
+        return _SKIPPED
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return 1 if any(row.problems for row in rows) else 0

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.endurance.scenario import SkippedError
 from benchmarks.endurance.service import until
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _LEAN: Final = (
 )
 _TOOLS: Final = ("systemd-nspawn", "mmdebstrap", "unshare", "nsenter")
 _OWN_MOUNTS: Final = ("unshare", "--mount", "--propagation", "private")
+_NSPAWN: Final = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network")
 _BOOT_SECONDS: Final = 60
 _STOP_SECONDS: Final = 60
 _NUMBERS: Final = itertools.count(1)
@@ -70,7 +72,7 @@ class Layers:
 
 
 def debian(work: Path) -> Layers:
-    """Debian alone, made where it is not in the cache."""
+    """Debian alone, made where it is not in the cache; SkippedError where that or a container is impossible."""
     cache = Path(os.environ.get("SRWATCHD_TEST_CACHE") or Path.home() / ".cache" / "srwatchd-tests")
     rootfs = cache / "bookworm-1"
     if not rootfs.is_dir():
@@ -78,9 +80,20 @@ def debian(work: Path) -> Layers:
         with tempfile.TemporaryDirectory(dir=cache) as made:
             tree = Path(made) / "tree"
             command = ["mmdebstrap", "--variant=minbase", f"--include={_PACKAGES}", *_LEAN, "bookworm", str(tree)]
-            subprocess.run(command, check=True, capture_output=True, timeout=600)
+            answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
+            if answer.returncode != 0:
+                raise SkippedError(f"mmdebstrap made no Debian: {' '.join(answer.stderr.split())[-300:]}")
             with contextlib.suppress(OSError):  # somebody else was faster
                 tree.rename(rootfs)
+    tried = subprocess.run(
+        [*_OWN_MOUNTS, *_NSPAWN, f"--directory={rootfs}", "--volatile=overlay", "true"],
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if tried.returncode != 0:
+        raise SkippedError(f"systemd-nspawn does not work here: {' '.join(tried.stderr.split())[-300:]}")
     return Layers(work, (rootfs,))
 
 
@@ -113,8 +126,8 @@ class Machine:
         """Switch it on and wait until systemd says that it is up (or degraded)."""
         tree = self._place / "tree"
         nspawn = [
-            *("systemd-nspawn", "--quiet", "--directory", str(tree), "--machine", self.name, "--register=no"),
-            *("--keep-unit", "--private-network", "--console=pipe", "--kill-signal=SIGRTMIN+3", "--link-journal=no"),
+            *(*_NSPAWN, f"--directory={tree}", f"--machine={self.name}"),
+            *("--console=pipe", "--kill-signal=SIGRTMIN+3", "--link-journal=no"),
             # What a real machine lets a service ask for, and nspawn's own filter leaves out.
             "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
             *(f"--bind={host}:{inside}" for host, inside in self._binds),

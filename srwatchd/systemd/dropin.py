@@ -121,6 +121,8 @@ def drop_in(wanted: Needs) -> str:
 
 def _places(config: Config) -> Iterable[Path]:
     yield from (config.state_dir, config.models_dir, config.audit.path.parent)
+    if config.metrics.path is not None:
+        yield config.metrics.path.parent
     for folder in config.folders:
         yield from (folder.inbox, folder.done, folder.error)
         if folder.on_success == "archive":

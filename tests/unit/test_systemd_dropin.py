@@ -79,6 +79,12 @@ def test_sources_that_are_deleted_need_no_archive() -> None:
     assert "/data/archive" not in wanted.writable
 
 
+def test_the_metrics_file_may_be_written() -> None:
+    """Where node_exporter looks for it."""
+    wanted = needs(config(metrics={"path": "/var/lib/node_exporter/srwatchd.prom"}), Host())
+    assert wanted.writable == ("/var/lib/node_exporter",)
+
+
 def test_another_program_or_configuration_is_named() -> None:
     """The unit's own ExecStart= is replaced, not added to."""
     text = drop_in(needs(config(), Host(command="/home/x y/bin/srwatchd")))
