@@ -121,7 +121,7 @@ def draw_speed(out: Path, speed: Path = SPEED) -> None:
     width, height = measured["picture"]
     figure.suptitle(
         f"Kodak after JPEG 75, against the time of a {width}x{height} picture "
-        f"({measured['processors']} processors)\ncircles: OpenVINO, squares: OpenCV, "
+        "on one processor\ncircles: OpenVINO, squares: OpenCV, "
         "filled: shipped, hollow: public"
     )
     _save(figure, out)
@@ -153,7 +153,7 @@ def draw_panel(
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)
     axes.set_title(f"x{scale}")
-    axes.set_xlabel("seconds")
+    axes.set_xlabel("processor seconds, one thread")
     axes.set_ylabel("PSNR of luma, dB")
     axes.grid(alpha=0.3)
 

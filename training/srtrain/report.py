@@ -98,10 +98,9 @@ def speed() -> str:
         for (scale, name), times in sorted(by_model.items())
     ]
     about = (
-        f"{measured['picture'][0]} x {measured['picture'][1]} pixels in, seconds, median; "
-        f"{measured['processors']} processors ({measured['processor']}), "
-        f"OpenCV {measured['opencv']}, OpenVINO {measured['openvino']}, "
-        f"load average before: {measured['load_before']}."
+        f"{measured['picture'][0]} x {measured['picture'][1]} pixels in, colour; processor seconds "
+        f"of one thread, median; {measured['processor']}, OpenCV {measured['opencv']}, "
+        f"OpenVINO {measured['openvino']}."
     )
     return about + "\n\n" + _table(("model", "scale", "OpenVINO", "OpenCV"), rows)
 
