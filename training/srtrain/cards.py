@@ -103,10 +103,11 @@ def photograph_table(entries: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write_cards(models: Path) -> None:
-    """Write one card for each family in the manifest."""
+def cards(models: Path) -> dict[str, str]:
+    """Return the text of one card for each family in the manifest, by file name."""
     manifest = read_manifest(models)
     common = (HERE / "cards" / "common.md").read_text(encoding="utf-8")
+    texts = {}
     for architecture, family in FILE_NAMES.items():
         entries = [e for e in manifest["models"] if e["architecture"] == architecture]
         if not entries:
@@ -119,8 +120,8 @@ def write_cards(models: Path) -> None:
             photographs=photograph_table(entries),
         )
         text = (HERE / "cards" / f"{architecture}.md").read_text(encoding="utf-8")
-        card = text.replace("{common}", shared.strip())
-        (models / f"{family}.md").write_text(card, encoding="utf-8")
+        texts[f"{family}.md"] = text.replace("{common}", shared.strip())
+    return texts
 
 
 def main() -> None:
@@ -129,7 +130,8 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=MODEL_FOLDER)
     parser.add_argument("--runs", type=Path, help="also copy the logs of these runs to logs/")
     options = parser.parse_args()
-    write_cards(options.models)
+    for name, text in cards(options.models).items():
+        (options.models / name).write_text(text, encoding="utf-8")
     for log in sorted(options.runs.glob("*/log.jsonl")) if options.runs else ():
         if (HERE / "configs" / f"{log.parent.name}.yaml").exists():
             (HERE / "logs" / f"{log.parent.name}.jsonl").write_bytes(log.read_bytes())

@@ -2,12 +2,14 @@
 
     python -m srtrain.export configs/fsrcnn_x3.yaml --runs $SCRATCH/runs --models ../models
 
-Refuses to replace a shipped file by one whose validation is worse, unless ``--force``.
+Refuses to replace a shipped file by one whose validation is worse, unless ``--force``. The run's
+log and best weights are copied to ``logs/`` and ``checkpoints/``.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,6 +48,14 @@ def current_commit() -> str:
     return "uncommitted" if head.returncode or status.stdout else head.stdout.strip()
 
 
+def keep(run: Path) -> None:
+    """Copy a run's log and best weights to where they are committed."""
+    shutil.copyfile(run / "log.jsonl", HERE / "logs" / f"{run.name}.jsonl")
+    kept = HERE / "checkpoints" / run.name
+    kept.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run / "best.pt", kept / "best.pt")
+
+
 def main() -> None:
     """Write, score, compare, and put in place."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -75,6 +85,7 @@ def main() -> None:
         for suffix in (".pb", ".onnx"):
             (staged / f"{stem}{suffix}").replace(options.models / f"{stem}{suffix}")
         put_entry(options.models, entry)
+    keep(options.runs / settings.name)
     print(f"{stem}: {entry['scores']}")
 
 

@@ -22,9 +22,9 @@ from matplotlib.axes import Axes
 from srtrain.evaluate import HERE
 from srtrain.manifest import FILE_NAMES, MODEL_FOLDER, read_manifest
 from srtrain.others import INTER_CUBIC, read_others
+from srtrain.report import SPEED
 from srtrain.settings import read_settings
 
-SPEED = HERE.parent / "docs" / "models-speed.json"
 IMAGES = HERE.parent / "docs" / "images"
 QUALITY = "Kodak JPEG 75"
 COLOURS = {"fsrcnn": "tab:blue", "espcn": "tab:green", "lapsrn": "tab:purple", "edsr": "tab:red"}
