@@ -12,6 +12,10 @@ from srwatchd.errors import PermanentError
 MIB = 1 << 20
 EDSR = {"architecture": "edsr", "input_colour": "bgr", "receptive_radius": 19, "macs_per_input_pixel": 165_312}
 
+LAPSRN = {"architecture": "lapsrn", "macs_per_input_pixel": 7_066_752}
+NARROW = {2: 158_212, 4: 249_620, 8: 460_884}
+"""The shipped LapSRN: multiplications by scale."""
+
 
 @pytest.mark.parametrize(
     ("engine", "changes", "measured"),
@@ -20,19 +24,43 @@ EDSR = {"architecture": "edsr", "input_colour": "bgr", "receptive_radius": 19, "
         ("opencv", {"scale": 3}, 1329),
         ("opencv", {"scale": 4}, 1593),
         ("opencv", {"architecture": "espcn", "scale": 4}, 1212),
-        ("opencv", {"architecture": "lapsrn", "scale": 4}, 6178),
-        ("opencv", {"architecture": "lapsrn", "scale": 8}, 21075),
+        ("opencv", LAPSRN | {"scale": 4}, 6178),
+        ("opencv", LAPSRN | {"scale": 8}, 21075),
         ("opencv", EDSR | {"scale": 3}, 1080),
         ("openvino", {"scale": 2}, 471),
         ("openvino", {"scale": 4}, 872),
         ("openvino", {"architecture": "espcn", "scale": 4}, 1016),
-        ("openvino", {"architecture": "lapsrn", "scale": 4}, 3973),
+        ("openvino", LAPSRN | {"scale": 4}, 3973),
         ("openvino", EDSR | {"scale": 3}, 853),
     ],
 )
 def test_the_figures_are_above_what_was_measured(engine: str, changes: dict[str, object], measured: int) -> None:
     """The bound holds for every measurement, and is not wasteful."""
     assert measured <= bytes_per_input_pixel(spec(**changes), engine) <= 1.4 * measured
+
+
+@pytest.mark.parametrize(
+    ("engine", "scale", "measured"),
+    [
+        ("opencv", 2, 706),
+        ("opencv", 4, 1844),
+        ("opencv", 8, 6766),
+        ("openvino", 2, 495),
+        ("openvino", 4, 1194),
+        ("openvino", 8, 4794),
+    ],
+)
+def test_a_narrower_pyramid_takes_less(engine: str, scale: int, measured: int) -> None:
+    """The shipped LapSRN fits into tiles that the public one, twice to four times as wide, would not."""
+    narrow = bytes_per_input_pixel(spec(**(LAPSRN | {"scale": scale, "macs_per_input_pixel": NARROW[scale]})), engine)
+    assert measured <= narrow <= 2 * measured
+    assert narrow < bytes_per_input_pixel(spec(**(LAPSRN | {"scale": scale})), engine)
+
+
+def test_a_pyramid_of_unknown_width_is_taken_for_the_public_one() -> None:
+    """Without a count of multiplications nothing is assumed in its favour."""
+    unknown, public = (spec(**(LAPSRN | {"scale": 4, "macs_per_input_pixel": macs})) for macs in (0, 1_682_560))
+    assert bytes_per_input_pixel(unknown, "opencv") == bytes_per_input_pixel(public, "opencv")
 
 
 def test_a_wider_network_takes_more() -> None:
