@@ -98,8 +98,8 @@ class FakeStages:
         on_tile(1, 1)
         return Upscaled(nothing(), picture.width * spec.scale, picture.height * spec.scale)
 
-    async def encode(self, picture: Picture, result: Upscaled, staged: int, *, options: dict[str, Any]) -> None:
-        await self._step("encode", options["format"])
+    async def encode(self, picture: Picture, result: Upscaled, staged: int, *, plan: Any) -> None:
+        await self._step("encode", plan.format)
         os.pwrite(staged, b"result", 0)
 
     async def verify(self, picture: Picture, plan: Any, staged: int) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.fuzz.mutate import mutated
+from srwatchd.codec.formats import holds
+from srwatchd.codec.picture import PictureInfo
 from srwatchd.config import Engine
 from srwatchd.daemon.crew import Crew, CrewSettings
 from srwatchd.errors import SrwatchdError
@@ -129,7 +131,9 @@ async def _tried(worker: Worker, content: bytes, number: int, memory: dict[str, 
             await worker.call("inspect", params, [source], deadline=_DEADLINE)
             info = await worker.call("decode", params, [source, raster, carry], deadline=_DEADLINE)
             width, height = info["width"], info["height"]
-            target = _TARGETS[number % len(_TARGETS)] if width * height <= _SMALL else "png"
+            picture = PictureInfo.from_dict(info)
+            fit = [name for name in _TARGETS if holds(name, picture.format, count=picture.count)]
+            target = fit[number % len(fit)] if picture.pixels <= _SMALL or "png" not in fit else "png"
             output = {
                 "format": target, "quality": None, "compression": None, "metadata": "keep",
                 "background": [255, 255, 255], "size": None,
@@ -138,7 +142,7 @@ async def _tried(worker: Worker, content: bytes, number: int, memory: dict[str, 
             stage = f"encode {target}: "
             await worker.call("encode", result, [raster, carry, staged], deadline=_DEADLINE)
             stage = f"verify {target}: "
-            await worker.call("verify", result, [staged, raster], deadline=_DEADLINE)
+            await worker.call("verify", result, [staged, raster, carry], deadline=_DEADLINE)
         except SrwatchdError as error:
             return f"{stage.partition(' ')[0]} {error.code}".strip(), stage + error.message[-600:]
     return "accepted", ""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import zlib
 from typing import Any
 
 import cv2
 import numpy as np
 
+from srwatchd.codec.tiff import chain_page
 from srwatchd.codec.vips import pyvips
 
 __all__ = ["seeds"]
@@ -16,7 +20,6 @@ _SIZE = (96, 72)
 
 def seeds() -> dict[str, bytes]:
     """Files by name; the name begins with the format."""
-    module = pyvips()
     colour, alpha = _image(_scene()), _image(np.dstack([_scene(), _scene()[:, :, 0]]))
     grey, deep = _image(_scene()[:, :, :1]), _image(_scene().astype(np.uint16) * 257)
     told = _told(colour)
@@ -51,7 +54,14 @@ def seeds() -> dict[str, bytes]:
         "avif-deep": deep.heifsave_buffer(compression="av1", effort=0, bitdepth=12),
         "gif-still": colour.gifsave_buffer(),
         "gif-alpha": alpha.gifsave_buffer(interlace=True),
-        "gif-frames": _frames(colour, module).gifsave_buffer(),
+        "gif-frames": _frames(colour).gifsave_buffer(),
+        "gif-sparse": _frames(alpha).gifsave_buffer(interlace=True),
+        "webp-frames": _frames(alpha).webpsave_buffer(),
+        "webp-frames-lossless": _frames(colour).webpsave_buffer(lossless=True),
+        "tiff-pages": _frames(told).tiffsave_buffer(compression="lzw"),
+        "tiff-mixed": _document([alpha, deep, grey, cmyk]),
+        "tiff-pyramid": colour.tiffsave_buffer(pyramid=True, tile=True, tile_width=16, tile_height=16),
+        "png-frames": _animated(colour.pngsave_buffer()),
         "bmp-24": cv2.imencode(".bmp", _scene())[1].tobytes(),
         "bmp-8": cv2.imencode(".bmp", _scene()[:, :, 0])[1].tobytes(),
         "jp2-colour": cv2.imencode(".jp2", _scene())[1].tobytes(),
@@ -89,7 +99,41 @@ def _told(image: Any) -> Any:
     return made
 
 
-def _frames(image: Any, module: Any) -> Any:
-    both = module.Image.arrayjoin([image, image.invert()], across=1).copy()
-    both.set_type(module.GValue.gint_type, "page-height", image.height)
-    return both
+def _frames(image: Any) -> Any:
+    """Three pages or frames with times of their own; the second and the third are equal but for a corner."""
+    module = pyvips()
+    other = image.wrap(x=9)
+    last = other.insert(image.crop(0, 0, 20, 10), 5, 5)
+    made = module.Image.arrayjoin([image, other, last], across=1).copy()
+    made.set_type(module.GValue.gint_type, "page-height", image.height)
+    made.set_type(module.GValue.array_int_type, "delay", [100, 0, 33])
+    made.set_type(module.GValue.gint_type, "loop", 2)
+    return made
+
+
+def _document(images: list[Any]) -> bytes:
+    """A TIFF with a page of each image."""
+    descriptor = os.memfd_create("document")
+    at = link = 0
+    for number, image in enumerate(images):
+        os.ftruncate(descriptor, at)
+        os.pwrite(descriptor, image.tiffsave_buffer(compression="deflate"), at)
+        size = (image.width, image.height)
+        link, at = chain_page(descriptor, at, link, b"", size=size, gps=True, number=(number, len(images)))
+    content = os.pread(descriptor, at, 0)
+    os.close(descriptor)
+    return content
+
+
+def _animated(png: bytes) -> bytes:
+    """A PNG that says it has two frames, and has the second."""
+    control = _chunk(b"acTL", struct.pack(">II", 2, 0))
+    frames = [struct.pack(">IIIIIHHBB", number, *_SIZE, 0, 0, 1, 10, 0, 0) for number in (0, 1)]
+    begin, end = png.index(b"IDAT") - 4, png.index(b"IEND") - 4
+    pixels = png[begin + 8 : end - 4]
+    more = _chunk(b"fcTL", frames[1]) + _chunk(b"fdAT", struct.pack(">I", 2) + pixels)
+    return png[:33] + control + png[33:begin] + _chunk(b"fcTL", frames[0]) + png[begin:end] + more + png[end:]
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -128,6 +128,7 @@ FIELDS: Final[dict[str, Field]] = _table(
     Field("srwatchd.segment.previous", "text", "The file name of the segment before; absent in a ledger's first."),
     Field("srwatchd.source.format", "text", "The format of the source by its content."),
     Field("srwatchd.source.height", "number", "Pixels."),
+    Field("srwatchd.source.pages", "number", "Pages or frames; width and height are those of the first."),
     Field("srwatchd.source.width", "number", "Pixels."),
     Field("srwatchd.state", "text", "The state of a recovered job."),
     Field("srwatchd.tiles", "number", "How many tiles the picture was cut into."),

@@ -11,10 +11,12 @@ __all__ = [
     "FORMATS",
     "Format",
     "check_decodable",
+    "check_holds",
     "check_limits",
     "extension",
     "final_size",
     "fit_limits",
+    "holds",
     "stored_channels",
     "stored_depth",
     "target_format",
@@ -28,7 +30,8 @@ class Format:
     ``max_edge`` is the longest edge that can be written in pixels (None: no limit that matters), ``depths`` the bits
     per sample that can be written, ``alpha``, ``grey`` and ``profile`` whether it can hold them (grey false: stored as
     RGB; profile false: its values are sRGB),
-    ``sealed`` whether a complete file proves its own end and zeros in place of the tail are always noticed.
+    ``sealed`` whether a complete file proves its own end and zeros in place of the tail are always noticed,
+    ``several`` what it can hold more than one of: "pages" of any sizes, "frames" of an animation, or nothing.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Format:
     grey: bool = True
     profile: bool = True
     sealed: bool = False
+    several: str = ""
     hint: str | None = None
 
 
@@ -50,10 +54,10 @@ _CONVERT: Final = "Convert it to PNG, JPEG, TIFF or WebP and drop it again."
 _ALL: Final = (
     Format("jpeg", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), True, True, 65535, alpha=False, sealed=True),
     Format("png", "PNG", (".png",), True, True, depths=(8, 16), sealed=True),
-    Format("webp", "WebP", (".webp",), True, True, 16383, grey=False),
-    Format("tiff", "TIFF", (".tif", ".tiff"), True, True, depths=(8, 16)),
+    Format("webp", "WebP", (".webp",), True, True, 16383, grey=False, several="frames"),
+    Format("tiff", "TIFF", (".tif", ".tiff"), True, True, depths=(8, 16), several="pages"),
     Format("avif", "AVIF", (".avif",), True, True, 16384, depths=(8, 16), grey=False),
-    Format("gif", "GIF", (".gif",), True, True, 65535, grey=False, profile=False, sealed=True),
+    Format("gif", "GIF", (".gif",), True, True, 65535, grey=False, profile=False, sealed=True, several="frames"),
     Format("bmp", "BMP", (".bmp", ".dib"), True),
     Format("jp2", "JPEG 2000", (".jp2", ".j2k", ".jpc", ".jpx"), True),
     Format("heic", "HEIC", (".heic", ".heif"), hint="Set the camera to JPEG, or convert it to JPEG or AVIF first."),
@@ -90,11 +94,28 @@ def check_decodable(name: str | None) -> Format:
     return entry
 
 
-def target_format(wanted: str, source: str) -> str:
-    """The format to write: ``wanted``, or for "same" the source's own, or PNG if that cannot be written or is GIF."""
+def target_format(wanted: str, source: str, *, count: int = 1) -> str:
+    """The format to write a picture of ``count`` pages or frames in.
+
+    ``wanted``, or for "same" the source's own, but PNG if that cannot be written or is a GIF of one frame.
+    """
     if wanted != "same":
         return wanted
-    return source if FORMATS[source].can_encode and source != "gif" else "png"
+    return source if FORMATS[source].can_encode and (source != "gif" or count > 1) else "png"
+
+
+def holds(name: str, source: str, *, count: int) -> bool:
+    """Whether format ``name`` can hold all pages or frames of a picture of ``count`` in the format ``source``."""
+    return count == 1 or FORMATS[name].several == FORMATS[source].several
+
+
+def check_holds(name: str, source: str, *, count: int) -> None:
+    """Refuse a format that would cut the picture, unless it :func:`holds` all: PermanentError ``format_limit``."""
+    if not holds(name, source, count=count):
+        what = FORMATS[source].several
+        fit = [entry.name for entry in FORMATS.values() if entry.can_encode and entry.several == what]
+        hint = f"Set output.format to same or {' or '.join(fit)} for such files, or split it into single pictures."
+        raise PermanentError("format_limit", f"A {FORMATS[name].title} cannot hold its {count} {what}.", hint=hint)
 
 
 def extension(name: str) -> str:

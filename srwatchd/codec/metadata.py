@@ -26,7 +26,9 @@ def collect(image: Any) -> Carry:
             ("icc", "icc-profile-data"),
         )
     }
-    return Carry(**blobs, dpi=_dpi(image))
+    delays = tuple(image.get("delay")) if image.get_typeof("delay") else ()
+    loop = image.get("loop") if image.get_typeof("loop") else 0
+    return Carry(**blobs, dpi=_dpi(image), delays=delays, loop=loop)
 
 
 def _blob(image: Any, field: str) -> bytes:

@@ -61,8 +61,8 @@ class RasterWriter:
     """Takes strips from the top of a stored picture and leaves the upright raster in ``descriptor``.
 
     ``shape`` is (height, width, channels) as stored; ``orientation`` is EXIF's (1 to 8; EXIF 2.3, tag 274). The space
-    is reserved at once, so a full disk is noticed before any decoding. ``behind`` learns of what is written. Raises
-    OSError.
+    is reserved at once, so a full disk is noticed before any decoding. ``behind`` learns of what is written. The raster
+    begins at the offset ``at``, and what lies before it stays. Raises OSError.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class RasterWriter:
         depth: int,
         orientation: int,
         behind: WriteBehind | None = None,
+        at: int = 0,
     ) -> None:
         self._descriptor = descriptor
         self._behind = behind or WriteBehind(descriptor, None)
@@ -81,9 +82,10 @@ class RasterWriter:
         self._pixel_bytes = self._channels * depth // 8
         self._orientation = orientation
         self._bytes = self._height * self._width * self._pixel_bytes
-        self._base = self._bytes if self.turned else 0
-        os.ftruncate(descriptor, 0)
-        os.posix_fallocate(descriptor, 0, self._base + self._bytes)
+        self._at = at
+        self._base = at + self._bytes if self.turned else at
+        os.ftruncate(descriptor, at)
+        os.posix_fallocate(descriptor, at, self._base + self._bytes - at)
 
     @property
     def turned(self) -> bool:
@@ -102,7 +104,7 @@ class RasterWriter:
         self._write(strip, place)
 
     def finish(self) -> None:
-        """Turn what was written if it must be turned; after this the file is exactly the raster."""
+        """Turn what was written if it must be turned; after this the file ends with the raster."""
         if not self.turned:
             return
         shape = (self._height, self._width, self._pixel_bytes)
@@ -111,7 +113,7 @@ class RasterWriter:
         for first in range(0, self._width, columns):
             self._turn(stored, first, min(first + columns, self._width))
         del stored
-        os.ftruncate(self._descriptor, self._bytes)
+        os.ftruncate(self._descriptor, self._at + self._bytes)
 
     def _turn(self, stored: NDArray[Any], first: int, last: int) -> None:
         """Write the upright rows that the stored columns ``first`` to ``last`` become."""
@@ -122,7 +124,7 @@ class RasterWriter:
         if self._orientation in (7, 8):
             block = block[::-1]
             top = self._width - last
-        self._write(block, top * self._height * self._pixel_bytes)
+        self._write(block, self._at + top * self._height * self._pixel_bytes)
 
     def _write(self, pixels: NDArray[Any], offset: int) -> None:
         write_all(self._descriptor, np.ascontiguousarray(pixels), offset)

@@ -15,6 +15,8 @@ from typing import Final
 from srwatchd.errors import PermanentError
 
 __all__ = [
+    "MOST_FRAMES",
+    "MOST_PIECES",
     "Edit",
     "JpegForm",
     "Read",
@@ -24,7 +26,9 @@ __all__ = [
     "check_jp2",
     "check_jpeg",
     "check_png",
-    "check_riff",
+    "excessive",
+    "incomplete",
+    "need",
 ]
 
 Read = Callable[[int, int], bytes]
@@ -38,8 +42,11 @@ _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _APP0: Final = 0xE0
 _WHOLE_SPECTRUM: Final = b"\x00\x3f\x00"
-_MOST_PIECES: Final = 2_000_000
+MOST_PIECES: Final = 2_000_000
 """Segments, chunks or blocks of a file that are looked at; a GIF of 500 MB has as many."""
+
+MOST_FRAMES: Final = 10_000
+"""Frames of an animation: five minutes at 33 a second."""
 
 _MOST_SCANS: Final = 500
 """Scans of a JPEG; encoders write about ten."""
@@ -74,18 +81,21 @@ class JpegForm:
     edits: tuple[Edit, ...] = ()
 
 
-def _incomplete(what: str) -> PermanentError:
+def incomplete(what: str) -> PermanentError:
+    """The error for a file of which a part is missing or damaged: ``what`` completes "damaged: "."""
     return PermanentError("incomplete", f"The file is incomplete or damaged: {what}.")
 
 
-def _excessive(what: str) -> PermanentError:
+def excessive(what: str) -> PermanentError:
+    """The error for a file that has more than ``what``."""
     return PermanentError("unsupported_content", f"It has more than {what}: it is built to overwhelm a reader.")
 
 
-def _need(read: Read, length: int, offset: int, what: str) -> bytes:
+def need(read: Read, length: int, offset: int, what: str) -> bytes:
+    """Exactly ``length`` bytes from ``offset``; PermanentError ``incomplete`` (``what``) when the file ends before."""
     data = read(length, offset)
     if len(data) < length:
-        raise _incomplete(what)
+        raise incomplete(what)
     return data
 
 
@@ -98,19 +108,19 @@ def check_jpeg(read: Read) -> JpegForm:
     """
     offset, frame, scans, metadata = 2, 0, 0, 0
     edits: list[Edit] = []
-    for _ in range(_MOST_PIECES):
+    for _ in range(MOST_PIECES):
         start = _jpeg_segment(read, offset)
         if read(start - offset, offset).strip(b"\xff"):  # 0xff itself is legal filling
             edits.append(Edit(offset, start - offset))
-        marker = _need(read, 2, start, _NO_END)[1]
+        marker = need(read, 2, start, _NO_END)[1]
         if marker == _EOI:
             if not scans:
-                raise _incomplete("the JPEG holds no picture")
+                raise incomplete("the JPEG holds no picture")
             return JpegForm(frame in _PROGRESSIVE or scans > 1, tuple(edits))
         if marker in _ALONE:
             offset = start + 2
             continue
-        (length,) = struct.unpack(">H", _need(read, 2, start + 2, "a JPEG segment is cut short"))
+        (length,) = struct.unpack(">H", need(read, 2, start + 2, "a JPEG segment is cut short"))
         offset = start + 2 + max(length, 2)
         frame = marker if marker in _PROGRESSIVE | _SEQUENTIAL else frame
         edits += _jpeg_oddities(read, marker, start, offset, frame)
@@ -120,20 +130,20 @@ def check_jpeg(read: Read) -> JpegForm:
             scans += 1
             offset = _next_jpeg_marker(read, offset)
         if metadata > _MOST_METADATA:
-            raise _excessive(f"{_MOST_METADATA >> 20} MiB of metadata")
+            raise excessive(f"{_MOST_METADATA >> 20} MiB of metadata")
         if scans > _MOST_SCANS:
-            raise _excessive(f"{_MOST_SCANS} scans")
-    raise _excessive(f"{_MOST_PIECES} segments")
+            raise excessive(f"{_MOST_SCANS} scans")
+    raise excessive(f"{MOST_PIECES} segments")
 
 
 def _jpeg_segment(read: Read, offset: int) -> int:
     """Where the next marker begins; up to ``_MOST_STRAY`` bytes that belong to no segment are passed over."""
-    data = _need(read, 2, offset, _NO_END)
+    data = need(read, 2, offset, _NO_END)
     if data[0] == 0xFF and data[1] not in (0x00, 0xFF):
         return offset
     found = re.search(rb"\xff[^\x00\xff]", read(_MOST_STRAY, offset), re.DOTALL)
     if found is None:
-        raise _incomplete("the JPEG's segments do not follow each other")
+        raise incomplete("the JPEG's segments do not follow each other")
     return offset + found.start()
 
 
@@ -153,91 +163,78 @@ def _next_jpeg_marker(read: Read, offset: int) -> int:
         if found:
             return offset + found.start()
         offset += len(data) - 1 if len(data) > 1 else 1
-    raise _incomplete("the JPEG ends inside its picture data")
+    raise incomplete("the JPEG ends inside its picture data")
 
 
 def check_png(read: Read) -> bool:
     """Whether a PNG is interlaced; ``incomplete`` unless its chunks reach IEND, ``unsupported_content`` if animated."""
-    header = _need(read, 29, 0, "the PNG header is cut short")
+    header = need(read, 29, 0, "the PNG header is cut short")
     offset = 8
-    for _ in range(_MOST_PIECES):
-        length, kind = struct.unpack(">I4s", _need(read, 8, offset, "the PNG ends before its IEND chunk"))
-        if kind == b"acTL" and struct.unpack(">I", _need(read, 4, offset + 8, "a PNG chunk is cut short"))[0] > 1:
-            raise PermanentError("unsupported_content", "It is an animated PNG.")
+    for _ in range(MOST_PIECES):
+        length, kind = struct.unpack(">I4s", need(read, 8, offset, "the PNG ends before its IEND chunk"))
+        if kind == b"acTL" and struct.unpack(">I", need(read, 4, offset + 8, "a PNG chunk is cut short"))[0] > 1:
+            raise PermanentError(
+                "unsupported_content",
+                "It is an animated PNG, of which only the first frame can be read.",
+                hint="Convert it to an animated WebP or GIF and drop that, or drop its frames as PNG.",
+            )
         offset += 12 + length
         if kind == b"IEND":
-            _need(read, 4, offset - 4, "the PNG ends inside its IEND chunk")
+            need(read, 4, offset - 4, "the PNG ends inside its IEND chunk")
             return header[28] != 0
-    raise _excessive(f"{_MOST_PIECES} chunks")
+    raise excessive(f"{MOST_PIECES} chunks")
 
 
-def check_gif(read: Read) -> None:
-    """``incomplete`` unless a GIF's blocks reach its trailer, ``unsupported_content`` if it has several pictures."""
-    header = _need(read, 13, 0, "the GIF header is cut short")
+def check_gif(read: Read) -> tuple[int, int, int]:
+    """Width and height of a GIF's screen and how many frames are shown on it.
+
+    Raises PermanentError ``incomplete`` unless its blocks reach its trailer, ``unsupported_content`` for more frames or
+    blocks than anybody shows. GIF89a, 17 to 27.
+    """
+    header = need(read, 13, 0, "the GIF header is cut short")
+    width, height = struct.unpack("<HH", header[6:10])
     offset = 13 + _colour_table(header[10])
-    pictures = pieces = 0
-    while pieces < _MOST_PIECES:
-        kind = _need(read, 1, offset, "the GIF ends before its trailer")[0]
+    frames = pieces = 0
+    while pieces < MOST_PIECES:
+        kind = need(read, 1, offset, "the GIF ends before its trailer")[0]
         if kind == 0x3B:
-            return
+            return width, height, frames
         if kind == 0x2C:
-            pictures += 1
-            if pictures > 1:
-                raise PermanentError("unsupported_content", "It is an animated GIF.")
-            offset += 11 + _colour_table(_need(read, 10, offset, "a GIF picture is cut short")[9])
+            frames += 1
+            if frames > MOST_FRAMES:
+                raise excessive(f"{MOST_FRAMES} frames")
+            offset += 11 + _colour_table(need(read, 10, offset, "a GIF picture is cut short")[9])
         elif kind == 0x21:
             offset += 2
         else:
-            raise _incomplete("the GIF's blocks do not follow each other")
-        while (size := _need(read, 1, offset, "the GIF ends inside a block")[0]) and pieces < _MOST_PIECES:
+            raise incomplete("the GIF's blocks do not follow each other")
+        while (size := need(read, 1, offset, "the GIF ends inside a block")[0]) and pieces < MOST_PIECES:
             offset += 1 + size
             pieces += 1
         offset += 1
         pieces += 1
-    raise _excessive(f"{_MOST_PIECES} blocks")
+    raise excessive(f"{MOST_PIECES} blocks")
 
 
 def _colour_table(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def check_riff(read: Read, size: int) -> tuple[int, int]:
-    """Width and height of a WebP; ``incomplete`` unless it is as long (``size``) as its header says.
-
-    ``unsupported_content`` if it is animated. RFC 9649, 2.4 to 2.7.
-    """
-    header = _need(read, 30, 0, "the WebP header is cut short")
-    if struct.unpack("<I", header[4:8])[0] + 8 > size:
-        raise _incomplete("the WebP is shorter than its header says")
-    match header[12:16]:
-        case b"VP8X":
-            if header[20] & 2:
-                raise PermanentError("unsupported_content", "It is an animated WebP.")
-            return 1 + int.from_bytes(header[24:27], "little"), 1 + int.from_bytes(header[27:30], "little")
-        case b"VP8L":
-            bits = int.from_bytes(header[21:25], "little")
-            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-        case b"VP8 ":
-            across, down = struct.unpack("<HH", header[26:30])
-            return across & 0x3FFF, down & 0x3FFF
-    raise _incomplete("the WebP holds no picture")
-
-
 def check_bmp(read: Read, size: int) -> tuple[int, int]:
     """Width and height of a BMP of ``size`` bytes; ``incomplete`` when its pixels cannot all be there."""
-    header = _need(read, 30, 0, "the BMP header is cut short")
+    header = need(read, 30, 0, "the BMP header is cut short")
     start, length = struct.unpack("<II", header[10:18])
     if length == 12:
         width, height, _, bits = struct.unpack("<HHHH", header[18:26])
         compression = 0
     else:
         width, height, _, bits = struct.unpack("<iiHH", header[18:30])
-        (compression,) = struct.unpack("<I", _need(read, 4, 30, "the BMP header is cut short"))
+        (compression,) = struct.unpack("<I", need(read, 4, 30, "the BMP header is cut short"))
     height = abs(height)
     if width < 1 or height < 1:
-        raise _incomplete("the BMP header makes no sense")
+        raise incomplete("the BMP header makes no sense")
     if compression in (0, 3, 6) and start + (width * bits + 31) // 32 * 4 * height > size:
-        raise _incomplete("the BMP is shorter than its header says")
+        raise incomplete("the BMP is shorter than its header says")
     return width, height
 
 
@@ -258,29 +255,29 @@ def check_jp2(read: Read, size: int) -> tuple[int, int, int, int]:
     start, end = 0, size
     if read(4, 0) != b"\xff\x4f\xff\x51":
         start, end = _codestream(read, size)
-    header = _need(read, 42, start, "the JPEG 2000 header is cut short")
+    header = need(read, 42, start, "the JPEG 2000 header is cut short")
     right, bottom, left, top = struct.unpack(">IIII", header[8:24])
-    channels, bits = struct.unpack(">HB", _need(read, 3, start + 40, "the JPEG 2000 header is cut short"))
+    channels, bits = struct.unpack(">HB", need(read, 3, start + 40, "the JPEG 2000 header is cut short"))
     if header[:4] != b"\xff\x4f\xff\x51" or right <= left or bottom <= top:
-        raise _incomplete("the JPEG 2000 header makes no sense")
-    if _need(read, 2, end - 2, "the JPEG 2000 codestream is cut short") != b"\xff\xd9":
-        raise _incomplete("the JPEG 2000 codestream has no end")
+        raise incomplete("the JPEG 2000 header makes no sense")
+    if need(read, 2, end - 2, "the JPEG 2000 codestream is cut short") != b"\xff\xd9":
+        raise incomplete("the JPEG 2000 codestream has no end")
     return right - left, bottom - top, channels, (bits & 0x7F) + 1
 
 
 def _codestream(read: Read, size: int) -> tuple[int, int]:
     """Where the contiguous codestream box of a JP2 file has its content."""
     offset = 0
-    for _ in range(_MOST_PIECES):
-        length, kind = struct.unpack(">I4s", _need(read, 8, offset, "the JPEG 2000 file has no codestream"))
+    for _ in range(MOST_PIECES):
+        length, kind = struct.unpack(">I4s", need(read, 8, offset, "the JPEG 2000 file has no codestream"))
         body = 8
         if length == 1:
-            (length,) = struct.unpack(">Q", _need(read, 8, offset + 8, "a JPEG 2000 box is cut short"))
+            (length,) = struct.unpack(">Q", need(read, 8, offset + 8, "a JPEG 2000 box is cut short"))
             body = 16
         end = offset + length if length else size
         if end > size or end < offset + body:
-            raise _incomplete("the JPEG 2000 file is shorter than its boxes say")
+            raise incomplete("the JPEG 2000 file is shorter than its boxes say")
         if kind == b"jp2c":
             return offset + body, end
         offset = end
-    raise _excessive(f"{_MOST_PIECES} boxes")
+    raise excessive(f"{MOST_PIECES} boxes")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from srwatchd.codec.raster import write_all
-from srwatchd.codec.structure import Edit
+from srwatchd.codec.structure import Edit, incomplete
 from srwatchd.codec.tags import Field, Layout, Tiff
 from srwatchd.errors import PermanentError
 
@@ -17,15 +18,22 @@ if TYPE_CHECKING:
     from srwatchd.codec.structure import Read
     from srwatchd.codec.tags import Record
 
-__all__ = ["add_exif", "check_tiff", "exif_of"]
+__all__ = ["TiffPage", "add_exif", "chain_page", "check_tiff", "exif_of"]
 
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _PIXELS_ACROSS, _PIXELS_DOWN = 0xA002, 0xA003
-_SUBFILE, _BITS, _PHOTOMETRIC = 254, 258, 262
+_SUBFILE, _OLD_SUBFILE, _BITS, _PHOTOMETRIC = 254, 255, 258, 262
 _NOT_A_PAGE = 5
 """Bits of NewSubfileType: a reduced version, or a mask, of another picture of the file."""
 
+_REDUCED: Final = 2
+_PAGE: Final = 2
+_PAGE_NUMBER: Final = 297
+_OFFSETS: Final = frozenset({273, 324})
+"""Where the strips or the tiles are."""
+
 _MOST_PAGES: Final = 1000
+_MOST_DIRECTORIES: Final = 8 * _MOST_PAGES
 _CIELAB: Final = (8, 9)
 _DESCRIPTIVE: Final = frozenset({270, 271, 272, 305, 306, 315, 33432, *range(40091, 40096)})
 """Tags of a TIFF's own directory that EXIF has, too: description, maker, model, software, date, artist, copyright."""
@@ -48,23 +56,35 @@ _LARGEST_BLOCK: Final = 60_000
 _MARK: Final = b"Exif\0\0"
 
 
-def check_tiff(read: Read, size: int) -> tuple[Edit, ...]:
-    """What of a TIFF must be read differently for a strict decoder to be content; it never touches picture data.
+@dataclass(frozen=True, slots=True)
+class TiffPage:
+    """Where a page has its directory, and what must be read differently for a decoder to see this page only."""
+
+    directory: int
+    edits: tuple[Edit, ...]
+
+
+def check_tiff(read: Read, size: int) -> list[TiffPage]:
+    """The pages of a TIFF, each with what a strict decoder needs to be content.
 
     Scanners and converters write directories that are out of order, texts without their end, private tags of unknown
-    types or without a value: only the tags that matter are shown, sorted. Thumbnails and masks in directories of their
-    own are not.
+    types or without a value: only the tags that matter are shown, sorted. Picture data is never touched. Thumbnails,
+    smaller versions and masks are no pages.
 
-    Raises PermanentError ``unsupported_content`` for several pages and for 8 bit CIELAB, which libvips cannot read, and
-    ``incomplete`` when the directory, or what pixels depend on, does not lie in the file.
+    Raises PermanentError ``unsupported_content`` for 8 bit CIELAB, which libvips cannot read, and for more than 1000
+    pages, ``incomplete`` when a directory, or what pixels depend on, does not lie in the file.
     """
     try:
         tiff = Tiff(read, size)
-        records, following = tiff.records(tiff.first)
+        pages = [(at, *tiff.records(at)) for at in _pages(tiff)]
     except ValueError as error:
         raise _incomplete(str(error)) from error
-    if (pages := _pages(tiff, following)) > 1:
-        raise PermanentError("unsupported_content", f"It has {pages} pages; only single pictures are taken.")
+    alone = len(pages) == 1 and pages[0][::2] == (tiff.first, 0)
+    return [TiffPage(at, _shown(tiff, records, size, alone=alone)) for at, records, _ in pages]
+
+
+def _shown(tiff: Tiff, records: list[Record], size: int, *, alone: bool) -> tuple[Edit, ...]:
+    """The edits that show nothing but the directory ``records``; none for a tidy one that is ``alone``."""
     kept = {record.tag: record for record in records if tiff.inside(record)}
     if not kept or any(record.tag in _NEEDED and record.tag not in kept for record in records):
         raise _incomplete("the directory names values outside of the file")
@@ -72,7 +92,7 @@ def check_tiff(read: Read, size: int) -> tuple[Edit, ...]:
         raise PermanentError("unsupported_content", "Its colours are 8 bit CIELAB; 16 bit CIELAB and RGB are read.")
     shown = (record for record in kept.values() if record.tag in _NEEDED | _METADATA)
     tidy = sorted(shown, key=lambda record: record.tag)
-    if tidy == records and not following:
+    if tidy == records and alone:
         return ()
     padding = -size % 8
     layout = Layout(size + padding, big=tiff.big, order=tiff.order)
@@ -82,21 +102,35 @@ def check_tiff(read: Read, size: int) -> tuple[Edit, ...]:
 
 
 def _incomplete(what: str) -> PermanentError:
-    return PermanentError("incomplete", f"The file is incomplete or damaged: {what} (TIFF).")
+    return incomplete(f"{what} (TIFF)")
 
 
-def _pages(tiff: Tiff, following: int) -> int:
-    """How many pictures of their own the directories hold; the chain ends where it breaks or repeats itself."""
-    pages, seen = 1, {0, tiff.first}
-    while following not in seen and len(seen) <= _MOST_PAGES:
-        seen.add(following)
-        try:
-            records, following = tiff.records(following)
-        except ValueError:
-            break
-        kind = _value(tiff, {record.tag: record for record in records if tiff.inside(record)}, _SUBFILE)
-        pages += not kind & _NOT_A_PAGE
-    return pages
+def _pages(tiff: Tiff) -> list[int]:
+    """Where the directories are that hold pictures of their own.
+
+    The chain ends where it repeats itself; ValueError where it leads out of the file, as in one that is cut short. A
+    file in which all are reduced versions of something has one page, the first.
+    """
+    pages, following, seen = list[int](), tiff.first, {0}
+    while following not in seen:
+        at = following
+        seen.add(at)
+        records, following = tiff.records(at)
+        if _is_page(tiff, records):
+            pages.append(at)
+        if len(seen) > _MOST_DIRECTORIES or len(pages) > _MOST_PAGES:
+            raise PermanentError(
+                "unsupported_content", f"It has more than {_MOST_PAGES} pages.", hint="Split it and drop the parts."
+            )
+    return pages or [tiff.first]
+
+
+def _is_page(tiff: Tiff, records: list[Record]) -> bool:
+    """Whether a directory is a picture of its own, by NewSubfileType, or by its predecessor SubfileType."""
+    inside = {record.tag: record for record in records if tiff.inside(record)}
+    if _SUBFILE in inside:
+        return not _value(tiff, inside, _SUBFILE) & _NOT_A_PAGE
+    return _value(tiff, inside, _OLD_SUBFILE) != _REDUCED
 
 
 def _value(tiff: Tiff, records: dict[int, Record], tag: int) -> int:
@@ -104,14 +138,16 @@ def _value(tiff: Tiff, records: dict[int, Record], tag: int) -> int:
     return tiff.field(records[tag]).first() if tag in records and records[tag].size <= _LARGEST_VALUE else 0
 
 
-def exif_of(read: Read, size: int) -> bytes:
+def exif_of(read: Read, size: int, *, at: int | None = None) -> bytes:
     r"""The EXIF block (``Exif\0\0`` and a little-endian TIFF) of a TIFF file, empty when it has nothing to tell.
+
+    Of the page whose directory is ``at``, the first one by default.
 
     Descriptive tags, the EXIF and the GPS directory; values of more than 32 KiB are left out, and the largest ones
     (makers' notes) until the block fits a JPEG.
     """
     tiff = Tiff(read, size)
-    described, taken, place = _told(tiff)
+    described, taken, place = _told(tiff, tiff.first if at is None else at)
     while True:
         layout = Layout(8)
         main = [*described, *_pointers(layout, taken, place, wide=False)]
@@ -136,16 +172,14 @@ def add_exif(descriptor: int, exif: bytes, *, width: int, height: int, gps: bool
     def read(length: int, offset: int) -> bytes:
         return os.pread(descriptor, length, offset)
 
-    block = exif.removeprefix(_MARK)
     try:
-        told = _told(Tiff(lambda length, offset: block[offset : offset + length], len(block)))
         tiff = Tiff(read, os.fstat(descriptor).st_size)
         records, following = tiff.records(tiff.first)
     except ValueError:
         return
     if tiff.order != "<":
         return
-    described, taken, place = told
+    described, taken, place = _told_by(exif)
     taken = [_resized(field, width, height) for field in taken]
     layout = Layout(tiff.size + -tiff.size % 8, big=tiff.big)
     fields = [*described, *_pointers(layout, taken, place if gps else [], wide=tiff.big)]
@@ -156,9 +190,69 @@ def add_exif(descriptor: int, exif: bytes, *, width: int, height: int, gps: bool
         write_all(descriptor, struct.pack("<Q" if tiff.big else "<I", offset), 8 if tiff.big else 4)
 
 
-def _told(tiff: Tiff) -> tuple[list[Field], list[Field], list[Field]]:
+def chain_page(
+    descriptor: int, at: int, link: int, exif: bytes, *, size: tuple[int, int], gps: bool, number: tuple[int, int]
+) -> tuple[int, int]:
+    """Make the little-endian TIFF that libvips wrote at offset ``at`` the next page of the file that begins at 0.
+
+    ``link`` is what the page before gave, ``number`` which page it is (from 0) and of how many; what the block ``exif``
+    tells goes along as in :func:`add_exif`. Returns the link for the next page, and where that is to be written.
+    OSError when writing fails.
+    """
+
+    def read(length: int, offset: int) -> bytes:
+        return os.pread(descriptor, length, at + offset)
+
+    end = os.fstat(descriptor).st_size
+    tiff = Tiff(read, end - at)
+    records, _ = tiff.records(tiff.first)
+    kept = [_moved(tiff, record, at) for record in records if record.tag not in {*_OFFSETS, _SUBFILE, _PAGE_NUMBER}]
+    fields = [_moved_offsets(tiff, record, at) for record in records if record.tag in _OFFSETS]
+    fields += [Field.number(_SUBFILE, _PAGE), Field(_PAGE_NUMBER, 3, 2, struct.pack("<HH", *number))]
+    base = end + -end % 16
+    layout = Layout(base, big=tiff.big)
+    described, taken, place = _told_by(exif)
+    taken = [_resized(field, *size) for field in taken]
+    told = [*described, *_pointers(layout, taken, place if gps else [], wide=tiff.big)]
+    fields += _absent(told, kept)
+    directory = layout.directory(fields, records=kept)
+    address = "<Q" if tiff.big else "<I"
+    write_all(descriptor, layout.content, base)
+    write_all(descriptor, struct.pack(address, directory), link or (8 if tiff.big else 4))
+    end = base + len(layout.content)
+    return end - tiff.inline, end + -end % 16
+
+
+def _moved(tiff: Tiff, record: Record, by: int) -> Record:
+    """A record whose values, if they lie elsewhere in the file, lie ``by`` bytes further on."""
+    if record.size <= tiff.inline:
+        return record
+    place = int.from_bytes(record.raw[-tiff.inline :], "little") + by
+    return replace(record, raw=record.raw[: -tiff.inline] + place.to_bytes(tiff.inline, "little"))
+
+
+def _moved_offsets(tiff: Tiff, record: Record, by: int) -> Field:
+    """Where strips or tiles lie, ``by`` bytes further on."""
+    data = tiff.field(record).data
+    width = len(data) // record.count
+    values = (int.from_bytes(data[at : at + width], "little") + by for at in range(0, len(data), width))
+    moved = b"".join(value.to_bytes(tiff.inline, "little") for value in values)
+    return Field(record.tag, 16 if tiff.big else 4, record.count, moved)
+
+
+def _told_by(exif: bytes) -> tuple[list[Field], list[Field], list[Field]]:
+    """:func:`_told` of an EXIF block; nothing for one that makes no sense."""
+    block = exif.removeprefix(_MARK)
+    try:
+        inner = Tiff(lambda length, offset: block[offset : offset + length], len(block))
+    except ValueError:
+        return [], [], []
+    return _told(inner, inner.first)
+
+
+def _told(tiff: Tiff, at: int) -> tuple[list[Field], list[Field], list[Field]]:
     """The descriptive tags of a file or block, those of its EXIF directory and those of its GPS directory."""
-    main = tiff.fields(tiff.first, at_most=_LARGEST_VALUE)
+    main = tiff.fields(at, at_most=_LARGEST_VALUE)
     parts: list[list[Field]] = [[_text(field) for field in main if field.tag in _DESCRIPTIVE and field.kind in _TEXTS]]
     for pointer in (_EXIF, _GPS):
         places = [field.first() for field in main if field.tag == pointer]

@@ -25,18 +25,23 @@ white noise, checkerboards, stripes, dots        0.89  two tiles of 1/64 exchang
 all black, all white, flat, 1/255 steps          0.26  red and blue exchanged, colours lost             2.1 / 1.4
 =========================================  ==========  =============================================  ==========
 
+Every page is compared with its own, a frame of an animation with the one that is shown at its time.
+
 Not in the right half: the one picture of the 21 nearly without colours, whose channels may be exchanged or lost unseen
 (ratios 0.7 and 0.3), and 1 of 63 exchanges of two tiles, which look alike (0.3). All of them look like their source.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from srwatchd.codec.decode import stored_strips
-from srwatchd.codec.formats import stored_channels, stored_depth
+from srwatchd.codec.carry import Carry, read_carry
+from srwatchd.codec.decode import stored_sheets
+from srwatchd.codec.delays import shown_at, written_delays
+from srwatchd.codec.formats import FORMATS, stored_channels, stored_depth
+from srwatchd.codec.picture import Page, places
 from srwatchd.codec.raster import read_exactly
 from srwatchd.codec.reduce import AreaGrid, grid_edge
 from srwatchd.codec.vips import Feed, strip_height
@@ -65,6 +70,7 @@ _OPAQUE: Final = 1 - 1e-6
 def verify(
     staged_fd: int,
     source_raster_fd: int,
+    carry_fd: int | None = None,
     *,
     info: PictureInfo,
     width: int,
@@ -73,27 +79,115 @@ def verify(
 ) -> None:
     """Return if the staged file is a whole picture of ``width`` x ``height`` that looks like the source raster.
 
-    ``info`` describes the source raster, ``width`` and ``height`` are the final ones, ``output`` is what the file was
-    encoded with. The file is decoded to its end, any warning of the decoder being an error; its format, size, channels
-    and depth must be exactly those that :mod:`~srwatchd.codec.formats` foretells. Memory stays bounded by a few strips
-    (and by the decoder, as in :mod:`~srwatchd.codec.decode`). No descriptor is closed and no offset is used.
+    ``info`` describes the source raster, ``width`` and ``height`` are the final ones (of the first page), ``output`` is
+    what the file was encoded with, ``carry_fd`` what the source carries, of which the times of an animation matter.
+    The file is decoded to its end, any warning of the decoder being an error; its format, sizes, channels and depth
+    must be exactly those that :mod:`~srwatchd.codec.formats` foretells. Memory stays bounded by a few strips (and by
+    the decoder, as in :mod:`~srwatchd.codec.decode`). No descriptor is closed and no offset is used.
 
     Raises PermanentError ``result_not_plausible``, HostError when a file cannot be read.
     """
-    across, down = grid_edge(info.width), grid_edge(info.height)
-    source = AreaGrid(info.width, info.height, info.channels, depth=info.depth, across=across, down=down)
-    for strip in _raster_strips(source_raster_fd, info):
-        source.feed(strip)
-    mean, spread = source.result()
-    opaque = not info.alpha or float(mean[:, :, -1].min()) >= _OPAQUE
-    result = _reduced(staged_fd, info, (width, height), (across, down), output=output, opaque=opaque)
-    wanted, found = _alike(mean, result, background=output.background)
-    if output.format == "gif" and info.alpha:
-        solid = (wanted[:, :, -1:] < 1 - _OPAQUE) | (wanted[:, :, -1:] >= _OPAQUE)
-        wanted, found = wanted * solid, found * solid
-    worst = deviation(wanted, found, spread, floor=_floor(info, output))
-    if worst > 1:
-        raise _implausible(f"areas of it differ from the source by {worst:.1f} times what is allowed")
+    carry = Carry() if carry_fd is None else read_carry(carry_fd)
+    check = _Check(source_raster_fd, info, (width, height), output)
+    try:
+        stored, sheets = stored_sheets(Feed(staged_fd))
+        first = 0
+        for sheet in sheets:
+            if first == 0:
+                check.expect(stored, carry, sheet.carry)
+            frame = 0
+            for frame, top, strip in sheet.strips:
+                if top == 0:
+                    check.begin(first + frame)
+                check.feed(strip)
+            first += frame + 1
+        check.end()
+    except PermanentError as error:
+        if error.code == "result_not_plausible":
+            raise
+        raise _implausible(f"it cannot be read back ({error.message})") from error
+
+
+class _Check:
+    """Compares the pages of a result, as they come, with those of the source that they show."""
+
+    def __init__(self, raster_fd: int, info: PictureInfo, size: tuple[int, int], output: EncodeOptions) -> None:
+        self._descriptor, self._output = raster_fd, output
+        self._pages, self._begins = info.pages, places(info.pages)
+        rasters = [page.enlarged(size[0] // info.width) for page in self._pages[1:]]
+        self._sizes = [
+            size,
+            *(output.final(number, (page.width, page.height)) for number, page in enumerate(rasters, 1)),
+        ]
+        self._stored: list[Page] = []
+        self._shown: list[list[int]] = []
+        """For each page of the result the pages of the source that it shows: one, but for equal frames."""
+        self._grid: AreaGrid | None = None
+        self._number = -1
+
+    def expect(self, stored: PictureInfo, wanted: Carry, found: Carry) -> None:
+        """Refuse another format, other times or another number of pages."""
+        self._stored = stored.pages
+        count = len(self._pages)
+        if stored.format != self._output.format:
+            raise _implausible(f"it is {stored.format} instead of {self._output.format}")
+        frames: list[int] | None = list(range(count))
+        if count > 1 and FORMATS[stored.format].several == "frames":
+            delays = written_delays(wanted.delays, count, stored.format)
+            frames = shown_at(delays, found.delays if len(self._stored) > 1 else (sum(delays),))
+            if wanted.loop != found.loop and len(self._stored) > 1:
+                raise _implausible(f"it is shown {found.loop} times instead of {wanted.loop}")
+        if frames is None or frames[-1] + 1 != len(self._stored):
+            raise _implausible(f"it has {len(self._stored)} pages or frames instead of {count}, or other times")
+        self._shown = [[] for _ in self._stored]
+        for number, frame in enumerate(frames):
+            self._shown[frame].append(number)
+
+    def begin(self, number: int) -> None:
+        """Page ``number`` of the result comes next; the one before is compared."""
+        self.end()
+        self._number = number
+        page, stored = self._pages[self._shown[number][0]], self._stored[number]
+        size = self._sizes[self._shown[number][0]]
+        form, wanted = (
+            (stored.width, stored.height, stored.depth),
+            (*size, stored_depth(self._output.format, page.depth)),
+        )
+        if form != wanted:
+            raise _implausible(f"page {number + 1} of it is {form} instead of {wanted} (width, height, depth)")
+        across, down = grid_edge(page.width), grid_edge(page.height)
+        self._grid = AreaGrid(*size, stored.channels, depth=stored.depth, across=across, down=down, with_spread=False)
+
+    def feed(self, strip: Any) -> None:
+        """Take the next rows of the page."""
+        if self._grid is not None:
+            self._grid.feed(strip)
+
+    def end(self) -> None:
+        """Compare the page that was begun last."""
+        if self._grid is None:
+            return
+        found = self._grid.result()[0]
+        for number in self._shown[self._number]:
+            self._compare(number, found)
+
+    def _compare(self, number: int, result: NDArray[np.float64]) -> None:
+        page, output = self._pages[number], self._output
+        across, down = grid_edge(page.width), grid_edge(page.height)
+        source = AreaGrid(page.width, page.height, page.channels, depth=page.depth, across=across, down=down)
+        for strip in _raster_strips(self._descriptor, page, self._begins[number]):
+            source.feed(strip)
+        mean, spread = source.result()
+        opaque = not page.alpha or float(mean[:, :, -1].min()) >= _OPAQUE
+        _check_channels(result.shape[2], page, output, opaque=opaque, animated=len(self._pages) > 1)
+        wanted, found = _alike(mean, result, background=output.background)
+        if output.format == "gif" and page.alpha:
+            solid = (wanted[:, :, -1:] < 1 - _OPAQUE) | (wanted[:, :, -1:] >= _OPAQUE)
+            wanted, found = wanted * solid, found * solid
+        worst = deviation(wanted, found, spread, floor=_floor(page, output))
+        if worst > 1:
+            where = f" of page {number + 1}" if len(self._pages) > 1 else ""
+            raise _implausible(f"areas{where} differ from the source by {worst:.1f} times what is allowed")
 
 
 def deviation(
@@ -108,9 +202,9 @@ def _implausible(why: str) -> PermanentError:
     return PermanentError("result_not_plausible", f"The result is not plausible: {why}.")
 
 
-def _floor(info: PictureInfo, output: EncodeOptions) -> float:
+def _floor(page: Page, output: EncodeOptions) -> float:
     rough = output.format == "gif" or (output.quality is not None and output.quality < _ROUGH_BELOW)
-    tiny = min(info.width, info.height) < _TINY_EDGE
+    tiny = min(page.width, page.height) < _TINY_EDGE
     return (_ROUGH_FLOOR if rough else _FLOOR) + (_TINY_EXTRA if tiny else 0.0)
 
 
@@ -122,51 +216,23 @@ def _smooth(grid: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(sum(near) / 9)
 
 
-def _raster_strips(descriptor: int, info: PictureInfo) -> Iterator[bytes]:
-    """The raster in strips, read and not mapped: a file cut short must raise, not kill."""
-    height = strip_height(info.row_bytes)
+def _raster_strips(descriptor: int, page: Page, begin: int) -> Iterator[bytes]:
+    """The raster of a page in strips, read and not mapped: a file cut short must raise, not kill."""
+    height = strip_height(page.row_bytes)
     with host_errors("scratch", "reading pixels from"):
-        for top in range(0, info.height, height):
-            rows = min(height, info.height - top)
-            yield read_exactly(descriptor, rows * info.row_bytes, top * info.row_bytes)
+        for top in range(0, page.height, height):
+            rows = min(height, page.height - top)
+            yield read_exactly(descriptor, rows * page.row_bytes, begin + top * page.row_bytes)
 
 
-def _reduced(
-    staged_fd: int,
-    info: PictureInfo,
-    size: tuple[int, int],
-    cells: tuple[int, int],
-    *,
-    output: EncodeOptions,
-    opaque: bool,
-) -> NDArray[np.float64]:
-    """The staged picture, checked for its form and wholly decoded, reduced to ``cells``."""
-    try:
-        stored, strips = stored_strips(Feed(staged_fd))
-        _check_form(stored, info, size, output=output, opaque=opaque)
-        grid = AreaGrid(*size, stored.channels, depth=stored.depth, across=cells[0], down=cells[1], with_spread=False)
-        for _, strip in strips:
-            grid.feed(strip)
-    except PermanentError as error:
-        if error.code == "result_not_plausible":
-            raise
-        raise _implausible(f"it cannot be read back ({error.message})") from error
-    return grid.result()[0]
-
-
-def _check_form(
-    stored: PictureInfo, info: PictureInfo, size: tuple[int, int], *, output: EncodeOptions, opaque: bool
-) -> None:
-    """Refuse another format, size, depth or number of channels; formats may drop an alpha that hides nothing."""
-    channels = stored_channels(output.format, info.channels)
+def _check_channels(found: int, page: Page, output: EncodeOptions, *, opaque: bool, animated: bool) -> None:
+    """Refuse another number of channels; formats may drop an alpha that hides nothing, or use one to join frames."""
+    channels = stored_channels(output.format, page.channels)
     allowed = {channels, channels - 1} if opaque and channels in (2, 4) else {channels}
-    if output.format == "gif":
+    if output.format == "gif" or (animated and opaque and output.format == "webp"):
         allowed = {3, 4}
-    form = (stored.format, stored.width, stored.height, stored.depth)
-    wanted = (output.format, *size, stored_depth(output.format, info.depth))
-    if form != wanted or stored.channels not in allowed:
-        found = f"{(*form, stored.channels)} instead of {(*wanted, channels)}"
-        raise _implausible(f"it is {found} (format, width, height, depth, channels)")
+    if found not in allowed:
+        raise _implausible(f"it has {found} channels instead of {channels}")
 
 
 def _alike(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "Sink", "check_memory", "pyvips", "rows", "strip_height"]
 
 _STRIP_BYTES: Final = 1 << 20
+_NEVER_TO_DISK: Final = "1000g"
+"""What libvips does not stream (WebP) it would write to a file of its own from 100 MB on, which a worker may not."""
 _LONGEST_LINE: Final = 200
 _WINDOW_BYTES: Final = 64 << 10
 _SHORTAGES: Final = ("out of memory", "insufficient memory", "failed to allocate", "cannot allocate", "no space for")
@@ -36,6 +38,8 @@ _LOADERS: Final[dict[str, str]] = {
     "avif": "heifload_source",
     "gif": "gifload_source",
 }
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {"png": {"unlimited": True}, "gif": {"n": -1}, "webp": {"n": -1}}
+"""All frames of an animation come as one tall image."""
 
 
 @functools.cache
@@ -45,6 +49,7 @@ def pyvips() -> Any:
     libvips' own warnings go to a logger that nobody listens to; what matters of them arrives as an error.
     """
     os.environ.setdefault("VIPS_CONCURRENCY", "1")
+    os.environ["VIPS_DISC_THRESHOLD"] = _NEVER_TO_DISK
     logging.getLogger("pyvips").propagate = False
     import pyvips as module  # noqa: PLC0415 - heavy; loaded in workers only
 
@@ -148,10 +153,9 @@ class Feed:
         self._source = pyvips().SourceCustom()
         self._source.on_read(self._reader.read)
         self._source.on_seek(self._reader.seek)
-        options = {"unlimited": True} if name == "png" else {}
         load = getattr(pyvips().Image, _LOADERS[name])
         with self.damage():
-            image = load(self._source, access="sequential", fail_on=fail_on, **options)
+            image = load(self._source, access="sequential", fail_on=fail_on, **_OPTIONS.get(name, {}))
         return image  # noqa: RET504 - damage() raises, it never swallows
 
     def damage(self) -> _Damage:
@@ -193,11 +197,14 @@ def _first_line(error: BaseException) -> str:
 
 
 class Sink:
-    """A target file behind an O_RDWR descriptor, written from its first byte on, whatever it held before."""
+    """A target file behind an O_RDWR descriptor, written from offset ``at`` on, whatever was there before.
 
-    def __init__(self, descriptor: int, *, on_progress: Callable[[int], None] | None = None) -> None:
-        os.ftruncate(descriptor, 0)
-        self._writer = _Writer(descriptor, on_progress)
+    For libvips the file begins there.
+    """
+
+    def __init__(self, descriptor: int, *, on_progress: Callable[[int], None] | None = None, at: int = 0) -> None:
+        os.ftruncate(descriptor, at)
+        self._writer = _Writer(descriptor, on_progress, at)
         self._target: Any = None  # as Feed's source
 
     def target(self) -> Any:
@@ -216,10 +223,10 @@ class Sink:
 class _Writer:
     """The callbacks of a target; like a :class:`_Reader` they do not refer to it."""
 
-    def __init__(self, descriptor: int, on_progress: Callable[[int], None] | None) -> None:
+    def __init__(self, descriptor: int, on_progress: Callable[[int], None] | None, at: int) -> None:
         self._descriptor = descriptor
         self._on_progress = on_progress
-        self._position = 0
+        self._begin = self._position = at
         self.error: BaseException | None = None
 
     def write(self, data: Any) -> int:
@@ -246,9 +253,9 @@ class _Writer:
         return data
 
     def seek(self, offset: int, whence: int) -> int:
-        base = (0, self._position, os.fstat(self._descriptor).st_size)[whence]
+        base = (self._begin, self._position, os.fstat(self._descriptor).st_size)[whence]
         self._position = base + offset
-        return self._position
+        return self._position - self._begin
 
 
 def strip_height(row_bytes: int) -> int:
@@ -257,13 +264,15 @@ def strip_height(row_bytes: int) -> int:
     return height if height < 16 else height // 16 * 16
 
 
-def rows(image: Any) -> Iterator[tuple[int, Any]]:
-    """The pixels of ``image`` from the top in strips: (first row, buffer of whole rows).
+def rows(image: Any) -> Iterator[tuple[int, int, Any]]:
+    """The pixels of ``image`` from the top in strips: (page, first row in it, buffer of whole rows).
 
-    The image is read strictly in order, so a sequential one streams. libvips errors come out as they are.
+    Each page of an image that has several, one under another, begins with a strip of its own. The image is read
+    strictly in order, so a sequential one streams. libvips errors come out as they are.
     """
     region = pyvips().Region.new(image)
     bytes_per_sample = 2 if image.format == "ushort" else 1
-    height = strip_height(image.width * image.bands * bytes_per_sample)
-    for top in range(0, image.height, height):
-        yield top, region.fetch(0, top, image.width, min(height, image.height - top))
+    height, page_height = strip_height(image.width * image.bands * bytes_per_sample), image.get_page_height()
+    for begin in range(0, image.height, page_height):
+        for top in range(0, page_height, height):
+            yield begin // page_height, top, region.fetch(0, begin + top, image.width, min(height, page_height - top))

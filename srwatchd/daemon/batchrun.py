@@ -213,7 +213,7 @@ class BatchRun:
             staged = await self._keep(bench.destination.stage, split(plan.path)[0], self._job)
             try:
                 with self._timed("encode"):
-                    await stages.encode(picture, upscaled, staged.fd, options=plan.options)
+                    await stages.encode(picture, upscaled, staged.fd, plan=plan)
                 with self._timed("verify"):
                     await stages.verify(picture, plan, staged.fd)
                 facts = self._facts(picture, plan)
@@ -265,6 +265,7 @@ class BatchRun:
             "srwatchd.source.format": picture.info["format"],
             "srwatchd.source.width": picture.width,
             "srwatchd.source.height": picture.height,
+            "srwatchd.source.pages": len(picture.pages),
             "srwatchd.result.format": plan.format,
             "srwatchd.result.width": plan.width,
             "srwatchd.result.height": plan.height,

@@ -268,7 +268,7 @@ class JobRun:
                 )
             with contextlib.closing(result):
                 with self._timed("encode"):
-                    await self._stages.encode(picture, result, staged.fd, options=plan.options)
+                    await self._stages.encode(picture, result, staged.fd, plan=plan)
                 with self._timed("verify"):
                     await self._stages.verify(picture, plan, staged.fd)
             self.record = record = await hashing
@@ -329,6 +329,7 @@ class JobRun:
             "srwatchd.source.format": picture.info["format"],
             "srwatchd.source.width": picture.width,
             "srwatchd.source.height": picture.height,
+            "srwatchd.source.pages": len(picture.pages),
             "srwatchd.result.format": plan.format,
             "srwatchd.result.width": plan.width,
             "srwatchd.result.height": plan.height,

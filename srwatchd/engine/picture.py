@@ -8,6 +8,7 @@ opacity that the network has sharpened differently from the colour.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -17,14 +18,14 @@ from srwatchd.engine.failures import running
 from srwatchd.tiling import plan, reflected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from srwatchd.engine.base import Network, Samples
-    from srwatchd.tiling import Tile
+    from srwatchd.tiling import Tile, TilePlan
 
-__all__ = ["upscale_raster"]
+__all__ = ["upscale_raster", "upscale_rasters"]
 
 _LEAST_CORE: Final = 16
 """Input pixels of a tile that are kept at the least."""
@@ -45,6 +46,34 @@ def upscale_raster(
     keep exactly that. Raises :class:`ValueError` for rasters that do not fit, else what :meth:`Network.upscale`
     raises.
     """
+    upscale_rasters(network, [(source, target)], tile=tile, on_tile=on_tile)
+
+
+def upscale_rasters(
+    network: Network, pairs: Iterable[tuple[Samples, Samples]], *, tile: int, on_tile: Callable[[int, int], None]
+) -> None:
+    """:func:`upscale_raster` for the pages of a picture, each by itself; ``on_tile`` counts the tiles of all."""
+    pages = [_page(network, source, target, tile) for source, target in pairs]
+    done, total = 0, sum(len(page.tiles) for page in pages)
+    for page in pages:
+        for place in page.tiles:
+            with running(network.spec, network.engine):
+                page.target[place.target.slices] = page.one(network, _input(page.source, place), place)
+            done += 1
+            on_tile(done, total)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A raster, its result, its tiles and what is done to each of them."""
+
+    source: Samples
+    target: Samples
+    tiles: TilePlan
+    one: Callable[[Network, Samples, Tile], Samples]
+
+
+def _page(network: Network, source: Samples, target: Samples, tile: int) -> _Page:
     spec = network.spec
     height, width, channels = source.shape
     expected = (height * spec.scale, width * spec.scale, channels)
@@ -53,11 +82,7 @@ def upscale_raster(
     one = _plain if channels in (1, 3) else _opaque if _all_opaque(source) else _blended
     halo = 2 * spec.receptive_radius + 1 if one is _blended else spec.receptive_radius
     tiles = plan(width, height, tile=max(tile, 2 * halo + _LEAST_CORE), halo=halo, scale=spec.scale)
-    total = len(tiles)
-    for done, place in enumerate(tiles, start=1):
-        with running(spec, network.engine):
-            target[place.target.slices] = one(network, _input(source, place), place)
-        on_tile(done, total)
+    return _Page(source, target, tiles, one)
 
 
 def _input(source: Samples, tile: Tile) -> Samples:

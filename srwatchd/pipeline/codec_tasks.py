@@ -81,12 +81,13 @@ def encode(params: dict[str, Any], descriptors: list[int], progress: Progress) -
 
 
 def verify(params: dict[str, Any], descriptors: list[int], _progress: Progress) -> dict[str, Any]:
-    """Compare the staged file (first) with the source's raster (second)."""
-    staged, raster = descriptors
+    """Compare the staged file (first) with the source's raster (second) and what it carries (third)."""
+    staged, raster, carry = descriptors
     with _memory(params):
         verify_picture(
             staged,
             raster,
+            carry,
             info=PictureInfo.from_dict(params["info"]),
             width=int(params["width"]),
             height=int(params["height"]),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from srwatchd.codec.picture import pages_of, places, total_bytes
 from srwatchd.config.models import find_models, verify_file
 from srwatchd.engine.budget import tile_bytes, tile_for
 from srwatchd.engine.memory import private, room, trim
-from srwatchd.engine.picture import upscale_raster
+from srwatchd.engine.picture import upscale_rasters
 from srwatchd.engine.select import choose
 from srwatchd.errors import ModelError
 from srwatchd.storage import WriteBehind
@@ -20,6 +21,7 @@ from srwatchd.storage import WriteBehind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from srwatchd.codec.picture import Page
     from srwatchd.config.models import ModelSpec
     from srwatchd.engine.base import Network, Samples
 
@@ -69,17 +71,16 @@ class Inference:
         source_fd, target_fd = descriptors
         network = self._network(params)
         behind = WriteBehind(target_fd, int(params["write_behind"]))
-        info = params["info"]
-        shape = (int(info["height"]), int(info["width"]), int(info["channels"]))
-        scale = network.spec.scale
-        source = _mapped(source_fd, shape, int(info["depth"]), write=False)
-        target = _mapped(target_fd, (shape[0] * scale, shape[1] * scale, shape[2]), int(info["depth"]), write=True)
+        pages = pages_of(params["info"])
+        source = _mapped(source_fd, pages, write=False)
+        target = _mapped(target_fd, [page.enlarged(network.spec.scale) for page in pages], write=True)
+        size = sum(each.nbytes for each in target)
 
         def on_tile(done: int, total: int) -> None:
-            behind.wrote(target.nbytes // total)
+            behind.wrote(size // total)
             progress({"done": done, "total": total})
 
-        upscale_raster(network, source, target, tile=int(params["tile"]), on_tile=on_tile)
+        upscale_rasters(network, list(zip(source, target, strict=True)), tile=int(params["tile"]), on_tile=on_tile)
         return {"engine": network.engine, "device": network.device, "precision": network.precision}
 
     def rest(
@@ -126,12 +127,16 @@ def _spec(params: dict[str, Any]) -> ModelSpec:
     return found
 
 
-def _mapped(descriptor: int, shape: tuple[int, int, int], depth: int, *, write: bool) -> Samples:
-    """A raster as an array over the shared map of its file; unmapped when the array is forgotten."""
-    sample = np.dtype(np.uint16 if depth == 16 else np.uint8)  # noqa: PLR2004 - bits
-    length = shape[0] * shape[1] * shape[2] * sample.itemsize
+def _mapped(descriptor: int, pages: list[Page], *, write: bool) -> list[Samples]:
+    """The raster of each page as an array over the shared map of their file; unmapped when all are forgotten."""
     protection = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
-    return np.frombuffer(mmap.mmap(descriptor, length, prot=protection), sample).reshape(shape)
+    mapped = mmap.mmap(descriptor, total_bytes(pages), prot=protection)
+    arrays = []
+    for page, at in zip(pages, places(pages), strict=True):
+        sample = np.dtype(np.uint16 if page.depth == 16 else np.uint8)  # noqa: PLR2004 - bits
+        flat = np.frombuffer(mapped, sample, page.pixels * page.channels, at)
+        arrays.append(flat.reshape(page.shape))
+    return arrays
 
 
 _inference: Final = Inference()

@@ -11,8 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from srwatchd.codec.formats import FORMATS
+from srwatchd.codec.picture import pages_of
 from srwatchd.errors import HostError, PermanentError
-from srwatchd.pipeline.footprint import check_memory, check_scratch, decoding, encoding, raster_bytes, verifying
+from srwatchd.pipeline.footprint import (
+    check_memory,
+    check_scratch,
+    decoding,
+    raster_bytes,
+    resampled_bytes,
+    writing,
+)
 from srwatchd.pipeline.memory import Allotment
 from srwatchd.pipeline.result import plan_form
 
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from srwatchd.codec.picture import Page
     from srwatchd.config import Folder
     from srwatchd.config.models import ModelSpec
     from srwatchd.pipeline.memory import MemoryPlan
@@ -93,9 +102,9 @@ class Picture:
         return int(self.info["height"])
 
     @property
-    def bytes_per_pixel(self) -> int:
-        """All channels of one pixel."""
-        return int(self.info["channels"]) * int(self.info["depth"]) // 8
+    def pages(self) -> list[Page]:
+        """Its pages or frames, of most pictures one."""
+        return pages_of(self.info)
 
     def close(self) -> None:
         """Give the scratch files back."""
@@ -189,7 +198,7 @@ class Stages:
     async def _decoded(self, source: int, params: dict[str, Any], planned: dict[str, Any] | None) -> Picture:
         """The picture, within a worker's usual share of memory or what ``planned`` (its header) asks for."""
         memory = max(self._memory.codec_share, 0 if planned is None else decoding(planned).memory)
-        deadline = _CODEC_SECONDS if planned is None else _codec_seconds(planned["width"], planned["height"])
+        deadline = _CODEC_SECONDS if planned is None else _codec_seconds(sum(page.pixels for page in pages_of(planned)))
         picture = Picture(info={}, raster=self._scratch.open(), carry=self._scratch.open())
         try:
             async with self._codec_worker(memory) as worker:
@@ -204,11 +213,11 @@ class Stages:
 
     def _admit(self, info: dict[str, Any], folder: Folder, spec: ModelSpec, *, decoded: bool = False) -> None:
         """Raise unless the memory, the scratch folder and the result's format can do all of the picture."""
-        form, size = plan_form(folder.output, spec, info)
-        raster = (int(info["width"]) * spec.scale, int(info["height"]) * spec.scale)
-        steps = [encoding(info, raster, form=form, size=size), verifying(info, form=form, size=size)]
+        form = plan_form(folder.output, spec, info)
+        steps = writing(info, form)
         check_memory(steps if decoded else [decoding(info), *steps], self._memory.alone)
-        rasters = raster_bytes(info, spec.scale) + (0 if decoded else raster_bytes(info))
+        rasters = raster_bytes(info, spec.scale) + resampled_bytes(info, form)
+        rasters += 0 if decoded else raster_bytes(info)
         check_scratch(rasters, self._scratch.free(), place=str(self._scratch.directory))
 
     @contextlib.asynccontextmanager
@@ -267,27 +276,27 @@ class Stages:
                 raise
         return result
 
-    async def encode(self, picture: Picture, result: Upscaled, staged: int, *, options: dict[str, Any]) -> None:
-        """Write the result raster into the descriptor ``staged``."""
-        raster = (result.width, result.height)
-        width, height = options["size"] or raster
-        memory = encoding(picture.info, raster, form=options["format"], size=(width, height)).memory
+    async def encode(self, picture: Picture, result: Upscaled, staged: int, *, plan: ResultPlan) -> None:
+        """Write the result raster into the descriptor ``staged`` as ``plan`` says."""
+        memory = writing(picture.info, plan.form)[0].memory
         params = {
             "info": picture.info,
             "width": result.width,
             "height": result.height,
-            "output": options,
+            "output": plan.options,
             "memory": memory,
             "write_behind": self._memory.write_behind,
         }
         with _places(staging=os.path.dirname(_path_of(staged)), scratch=str(self._scratch.directory)):
             async with self._codec_worker(memory) as worker:
                 fds = [result.raster, picture.carry, staged]
-                await worker.call("encode", params, fds, deadline=_codec_seconds(result.width, result.height))
+                await worker.call(
+                    "encode", params, fds, deadline=_codec_seconds(plan.form.raster_pixels(picture.pages))
+                )
 
     async def verify(self, picture: Picture, plan: ResultPlan, staged: int) -> None:
         """Raise unless the staged file decodes to the planned size and looks like the source."""
-        memory = verifying(picture.info, form=plan.format, size=(plan.width, plan.height)).memory
+        memory = writing(picture.info, plan.form)[1].memory
         params = {
             "info": picture.info,
             "width": plan.width,
@@ -296,12 +305,12 @@ class Stages:
             "memory": memory,
         }
         async with self._codec_worker(memory) as worker:
-            fds = [staged, picture.raster]
-            await worker.call("verify", params, fds, deadline=_codec_seconds(plan.width, plan.height))
+            fds = [staged, picture.raster, picture.carry]
+            await worker.call("verify", params, fds, deadline=_codec_seconds(plan.form.pixels(picture.pages)))
 
 
-def _codec_seconds(width: int, height: int) -> float:
-    return _CODEC_SECONDS + _CODEC_SECONDS_PER_MEGAPIXEL * width * height / 1e6
+def _codec_seconds(pixels: int) -> float:
+    return _CODEC_SECONDS + _CODEC_SECONDS_PER_MEGAPIXEL * pixels / 1e6
 
 
 @contextlib.contextmanager

@@ -107,7 +107,7 @@ class Bench:
             )
             with contextlib.closing(upscaled):
                 plan = plan_result("a.png", folder(output=output).output, spec, picture.info, folder="a", date="")
-                await stages.encode(picture, upscaled, staged, options=plan.options)
+                await stages.encode(picture, upscaled, staged, plan=plan)
                 await stages.verify(picture, plan, staged)
                 return (
                     os.pread(staged, 1 << 26, 0),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srwatchd.codec import structure
+from srwatchd.codec import structure, webp
 from srwatchd.errors import PermanentError
 
 SOI, EOI, SOS = b"\xff\xd8", b"\xff\xd9", b"\xff\xda\x00\x02"
@@ -68,7 +68,7 @@ def test_a_flood_of_pieces_is_refused(data, what):
 
 def test_too_many_pieces_are_refused(monkeypatch):
     """Each walk gives up after a number of pieces."""
-    monkeypatch.setattr(structure, "_MOST_PIECES", 9)
+    monkeypatch.setattr(structure, "MOST_PIECES", 9)
     png = b"\x89PNG\r\n\x1a\n" + bytes(21) + (b"\0\0\0\0teXt" + bytes(4)) * 20
     gif = GIF + b"\x21\xfe" + b"\x01a" * 20 + b"\0" + PICTURE + b"\x3b"
     for walk, data in ((structure.check_jpeg, SOI + b"\xff\x01" * 20), (structure.check_gif, gif)):
@@ -92,7 +92,8 @@ def test_too_many_pieces_are_refused(monkeypatch):
 def test_webp_sizes(body, size):
     """All three kinds of WebP say their size in the header."""
     data = (b"RIFF" + struct.pack("<I", 40) + b"WEBP" + body).ljust(48, b"\0")
-    assert structure.check_riff(reader(data), len(data)) == size
+    form = webp.check_webp(reader(data), len(data))
+    assert (form.width, form.height, form.frames) == (*size, 1)
 
 
 def test_a_hole_in_the_header_of_a_jpeg_is_damage():
@@ -113,7 +114,9 @@ def test_cut_jpegs(data):
 
 def test_whole_gif_with_extensions():
     """Extensions before the picture are walked over."""
-    structure.check_gif(reader(GIF + b"\x21\xf9\x04\0\0\0\0\0" + PICTURE + b"\x3b"))
+    frame = b"\x21\xf9\x04\0\0\0\0\0" + PICTURE
+    assert structure.check_gif(reader(GIF + frame + b"\x3b"))[2] == 1
+    assert structure.check_gif(reader(GIF + frame * 7 + b"\x3b"))[2] == 7
 
 
 @pytest.mark.parametrize(
@@ -122,11 +125,10 @@ def test_whole_gif_with_extensions():
         (GIF + PICTURE, "incomplete"),
         (GIF[:9], "incomplete"),
         (GIF + b"\x99", "incomplete"),
-        (GIF + PICTURE + PICTURE + b"\x3b", "unsupported_content"),
     ],
 )
 def test_other_gifs(data, code):
-    """A missing trailer is incomplete, a second picture an animation."""
+    """A missing trailer is incomplete."""
     with pytest.raises(PermanentError) as caught:
         structure.check_gif(reader(data))
     assert caught.value.code == code
@@ -210,7 +212,7 @@ def test_jpeg_2000_cut(data):
 
 @given(
     st.binary(max_size=400),
-    st.sampled_from(["check_jpeg", "check_png", "check_gif", "check_riff", "check_bmp", "check_jp2"]),
+    st.sampled_from(["check_jpeg", "check_png", "check_gif", "check_webp", "check_bmp", "check_jp2"]),
 )
 def test_any_bytes_end(data, walk):
     """No content makes a walk run for ever or fail with anything but a PermanentError."""
@@ -219,8 +221,52 @@ def test_any_bytes_end(data, walk):
         "check_png": b"\x89PNG\r\n\x1a\n",
         "check_gif": GIF[:10],
         "check_jp2": b"\0\0\0\x0cjP  ",
+        "check_webp": b"RIFF\x10\0\0\0WEBPVP8X\x0a\0\0\0\x02",
     }
     content = start.get(walk, b"") + data
-    sized = walk in ("check_riff", "check_bmp", "check_jp2")
+    sized = walk in ("check_webp", "check_bmp", "check_jp2")
+    module = webp if walk == "check_webp" else structure
     with contextlib.suppress(PermanentError):
-        getattr(structure, walk)(reader(content), *([len(content)] if sized else []))
+        getattr(module, walk)(reader(content), *([len(content)] if sized else []))
+
+
+def animation(*frames, canvas=(10, 8)):
+    """A WebP whose header says that it is animated, with a chunk of each of ``frames``: (left, top, width, height)."""
+    body = b"ANIM\x06\0\0\0" + bytes(6)
+    for left, top, width, height in frames:
+        place = b"".join(value.to_bytes(3, "little") for value in (left // 2, top // 2, width - 1, height - 1, 50))
+        body += b"ANMF" + struct.pack("<I", 16) + place + b"\0"
+    sizes = b"".join((edge - 1).to_bytes(3, "little") for edge in canvas)
+    body = b"VP8X\x0a\0\0\0\x02\0\0\0" + sizes + body
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def test_frames_of_a_webp_are_counted():
+    """Each ANMF chunk is one."""
+    data = animation((0, 0, 10, 8), (2, 4, 4, 4), (0, 0, 1, 1))
+    assert webp.check_webp(reader(data), len(data)) == webp.WebpForm(10, 8, 3, animated=True)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (animation(), "incomplete"),
+        (animation((0, 0, 11, 8)), "incomplete"),
+        (animation((4, 4, 4, 5)), "incomplete"),
+        (animation((0, 0, 10, 8), (0, 0, 10, 8))[:-9], "incomplete"),
+        (animation((0, 0, 10, 8))[:-1] + b"", "incomplete"),
+        (animation(*[(0, 0, 1, 1)] * 10_001), "unsupported_content"),
+    ],
+)
+def test_other_animated_webps(data, code):
+    """No frame, one outside of the canvas, one that is cut off, and more than anybody shows."""
+    with pytest.raises(PermanentError) as caught:
+        webp.check_webp(reader(data), len(data))
+    assert caught.value.code == code
+
+
+def test_too_many_frames_of_a_gif():
+    """More than anybody shows are refused."""
+    data = GIF + PICTURE * 10_001 + b"\x3b"
+    with pytest.raises(PermanentError, match="10000 frames"):
+        structure.check_gif(reader(data))

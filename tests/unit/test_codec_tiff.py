@@ -46,6 +46,12 @@ def edited(data, edits):
     return data
 
 
+def only(data):
+    """The edits of the only page."""
+    (page,) = check_tiff(reader(data), len(data))
+    return page.edits
+
+
 def tags(data):
     found = Tiff(reader(data), len(data))
     return {field.tag: field for field in found.fields(found.first, at_most=9999)}
@@ -63,14 +69,14 @@ def exif(*fields, below=(), place=()):
 def test_a_tidy_file_is_read_as_it_is(big):
     """Nothing is edited where nothing is odd."""
     data = tiff(WIDTH, HEIGHT, big=big)
-    assert check_tiff(reader(data), len(data)) == ()
+    assert only(data) == ()
     assert {tag: field.first() for tag, field in tags(data).items()} == {256: 9, 257: 7}
 
 
 def test_the_other_order_of_bytes():
     """Values of a big-endian file arrive little-endian."""
     data = swapped(tiff(WIDTH, HEIGHT))
-    assert check_tiff(reader(data), len(data)) == ()
+    assert only(data) == ()
     assert tags(data)[256].first() == 9
 
 
@@ -88,7 +94,7 @@ def test_the_other_order_of_bytes():
 def test_tags_that_do_not_matter_are_not_shown(big, odd):
     """Private tags, texts without an end, unknown types, no values, values far outside: a strict decoder sees none."""
     data = tiff(WIDTH, HEIGHT, odd, big=big)
-    shown = edited(data, check_tiff(reader(data), len(data)))
+    shown = edited(data, only(data))
     assert set(tags(shown)) == {256, 257}
     assert shown[8 + 8 * big : len(data)] == data[8 + 8 * big :]
 
@@ -101,7 +107,7 @@ def test_an_order_that_is_none_is_mended():
     data = tiff(WIDTH, HEIGHT)
     count = struct.unpack_from("<H", data, 8)[0]
     data = data[:8] + struct.pack("<H", count + 1) + entry + data[10:]
-    shown = edited(data, check_tiff(reader(data), len(data)))
+    shown = edited(data, only(data))
     found = Tiff(reader(shown), len(shown))
     assert [record.tag for record in found.records(found.first)[0]] == [256, 257]
 
@@ -112,6 +118,7 @@ def test_an_order_that_is_none_is_mended():
         (b"", "incomplete"),
         (b"II*\0", "incomplete"),
         (b"II*\0\x08\0\0\0", "incomplete"),
+        (b"II*\0" + bytes(40), "incomplete"),
         (b"MM\0*\0\0\0\x07" + bytes(40), "incomplete"),
         (tiff(), "incomplete"),
         (tiff(Field(256, 4, 1 << 20, bytes(4))), "incomplete"),
@@ -126,26 +133,54 @@ def test_what_cannot_be_read(data, code):
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize(("kind", "pages"), [(0, 2), (2, 2), (1, 1), (4, 1)])
-def test_thumbnails_are_no_pages(kind, pages):
-    """A second directory counts unless it is a reduced version or a mask; that one is not shown."""
-    first = tiff(WIDTH, HEIGHT)
-    second = Layout(len(first))
-    offset = second.directory([Field.number(254, kind), WIDTH])
-    data = tiff(WIDTH, HEIGHT, following=offset) + second.content
-    if pages > 1:
-        with pytest.raises(PermanentError, match="2 pages"):
-            check_tiff(reader(data), len(data))
-        return
-    shown = edited(data, check_tiff(reader(data), len(data)))
-    found = Tiff(reader(shown), len(shown))
-    assert found.records(found.first)[1] == 0
+@pytest.mark.parametrize(
+    ("mark", "pages"),
+    [((254, 0), 2), ((254, 2), 2), ((254, 1), 1), ((254, 4), 1), ((255, 1), 2), ((255, 3), 2), ((255, 2), 1)],
+)
+@pytest.mark.parametrize("leading", [False, True])
+def test_thumbnails_are_no_pages(mark, pages, leading):
+    """A directory counts unless it is a reduced version or a mask, before the picture or behind it; it is not shown."""
+    order = [[Field.number(*mark), WIDTH], [Field.number(254, 0), HEIGHT]]
+    one, other = order if leading else order[::-1]
+    second = Layout(200)
+    offset = second.directory(other)
+    data = tiff(*one, following=offset).ljust(200, b"\0") + second.content
+    found = check_tiff(reader(data), len(data))
+    shown = [Tiff(reader(part), len(part)) for part in (edited(data, page.edits) for page in found)]
+    assert [each.records(each.first)[1] for each in shown] == [0] * pages
+    assert [257 in {field.tag for field in each.fields(each.first, at_most=9)} for each in shown].count(True) == 1
+    assert [page.directory for page in found] == ([8, offset] if pages > 1 else [offset if leading else 8])
+
+
+def test_nothing_but_a_thumbnail_is_a_picture():
+    """A file in which every directory says that it is a smaller version has one page."""
+    data = tiff(Field.number(254, 1), WIDTH)
+    assert only(data) == ()
+
+
+@pytest.mark.parametrize("following", [9999, 60])
+def test_a_chain_that_leads_nowhere_is_damage(following):
+    """A page that is announced and not there is missing, not left out."""
+    data = tiff(WIDTH, HEIGHT, following=following).ljust(62, b"\0")
+    with pytest.raises(PermanentError) as caught:
+        check_tiff(reader(data), len(data))
+    assert caught.value.code == "incomplete"
+
+
+def test_more_pages_than_a_thousand_are_refused():
+    """What no scanner makes is refused with what to do."""
+    layout, following = Layout(8), 0
+    for _ in range(1001):
+        following = layout.directory([WIDTH], following=following)
+    data = struct.pack("<2sHI", b"II", 42, following) + layout.content
+    with pytest.raises(PermanentError, match="more than 1000 pages"):
+        check_tiff(reader(data), len(data))
 
 
 def test_a_chain_that_bites_its_tail_ends():
     """A directory that follows itself is one page."""
     data = tiff(WIDTH, HEIGHT, following=8)
-    assert check_tiff(reader(data), len(data)) != ()
+    assert only(data) != ()
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -220,8 +255,8 @@ def test_any_bytes_end(data, start):
     """No content makes a walk run for ever or fail with anything but a PermanentError."""
     content = start + data
     try:
-        edits = check_tiff(reader(content), len(content))
+        pages = check_tiff(reader(content), len(content))
     except PermanentError:
         return
-    assert all(isinstance(edit, Edit) for edit in edits)
+    assert all(isinstance(edit, Edit) for page in pages for edit in page.edits)
     exif_of(reader(content), len(content))
