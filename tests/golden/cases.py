@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,35 @@ import cv2
 import numpy as np
 import pictures
 
-from srwatchd.codec.tiff import add_exif
+from srwatchd.codec.tiff import add_exif, chain_page
 from srwatchd.codec.vips import pyvips
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 """Red, green and blue of Adobe RGB (1998) as XYZ adapted to D50, from its specification's annex C."""
 ADOBE_GAMMA = 563 / 256
 WIDTH, HEIGHT = 96, 72
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file of several pages or frames. ``pages`` is what they show, ``delays`` and ``loop`` an animation's times.
+
+    ``pages`` empty: it cannot be read as a whole and must be refused with the code ``target``.
+    """
+
+    name: str
+    content: bytes
+    pages: list[NDArray[Any]]
+    target: str
+    delays: tuple[int, ...] = ()
+    loop: int = 0
+    tolerance: float = 6.0
+    dpi: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,77 @@ class Case:
 def cases() -> list[Case]:
     """The whole set: format x depth x channels x orientation x profile, as far as formats go; no stem twice."""
     return [_named(case) for case in (*_jpegs(), *_pngs(), *_tiffs(), *_others(), *_turned(), *_coloured())]
+
+
+def documents() -> list[Document]:
+    """Files of several pages or frames: all of one kind, of different kinds, animations, and one that is refused."""
+    colour = [scene(), np.ascontiguousarray(scene()[::-1]), 255 - scene()]
+    deep = [scene(1, depth=16), np.ascontiguousarray(scene(1, depth=16)[:, ::-1])]
+    mild = [_mild(), np.ascontiguousarray(_mild()[::-1])]
+    cmyk = [pictures.image(each).icc_transform("cmyk", input_profile="srgb") for each in mild]
+    mixed = [scene(1), scene()[:50], scene(4, depth=16)[:, :61], _coarse(scene(1), 1)[:33, :33]]
+    moving = [_solid(np.roll(scene(4), 6 * number, 1)) for number in range(5)]
+    times = (100, 40, 250, 70, 90)
+    plain = [each[:, :, :3] for each in moving]
+    return [
+        Document("pages.tif", _document(map(pictures.image, colour)), colour, "tiff", dpi=300),
+        Document("deep-pages.tif", _document(map(pictures.image, deep)), deep, "tiff", dpi=300),
+        Document("cmyk-pages.tif", _document(cmyk), mild, "tiff", tolerance=10, dpi=300),
+        Document("mixed-pages.tif", _document(map(pictures.image, mixed)), mixed, "tiff", dpi=300),
+        Document("moving-gif.gif", animated(moving, "gif", times, loop=4), moving, "gif", times, 4, 14),
+        Document("moving-plain.gif", animated(plain, "gif", times, loop=0), plain, "gif", times, 0, 12),
+        Document("moving-webp.webp", animated(moving, "webp", times, loop=2), moving, "webp", times, 2, 9),
+        Document("moving-png.png", apng(plain[:2]), [], "unsupported_content"),
+    ]
+
+
+def _solid(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Without half transparency, which a GIF does not have."""
+    pixels[:, :, 3] = np.where(pixels[:, :, 3] > 127, 255, 0)
+    return pixels
+
+
+def animated(frames: list[NDArray[Any]], name: str, delays: tuple[int, ...], *, loop: int) -> bytes:
+    """An animation of frames of one form."""
+    made = pictures.image(np.concatenate(frames)).copy()
+    kind = pyvips().GValue
+    made.set_type(kind.gint_type, "page-height", frames[0].shape[0])
+    made.set_type(kind.array_int_type, "delay", list(delays))
+    made.set_type(kind.gint_type, "loop", loop)
+    return pictures.encoded(made, name)
+
+
+def _document(images: Iterable[Any]) -> bytes:
+    """A TIFF with a page of each image, at 300 DPI."""
+    descriptor = pictures.memory_file()
+    made = [image.copy(xres=300 / 25.4, yres=300 / 25.4) for image in images]
+    at = link = 0
+    for number, image in enumerate(made):
+        os.ftruncate(descriptor, at)
+        os.pwrite(descriptor, pictures.encoded(image, "tiff", resunit="inch"), at)
+        size = (image.width, image.height)
+        link, at = chain_page(descriptor, at, link, b"", size=size, gps=True, number=(number, len(made)))
+    content = os.pread(descriptor, at, 0)
+    os.close(descriptor)
+    return content
+
+
+def apng(frames: list[NDArray[Any]]) -> bytes:
+    """An animated PNG of RGB frames (PNG, third edition, 11.3.6)."""
+    height, width, _ = frames[0].shape
+    content = b"\x89PNG\r\n\x1a\n" + pictures.png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    content += pictures.png_chunk(b"acTL", struct.pack(">II", len(frames), 0))
+    sequence = 0
+    for number, frame in enumerate(frames):
+        control = struct.pack(">IIIIIHHBB", sequence, width, height, 0, 0, 1, 10, 0, 0)
+        content, sequence = content + pictures.png_chunk(b"fcTL", control), sequence + 1
+        pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in frame))
+        if number == 0:
+            content += pictures.png_chunk(b"IDAT", pixels)
+        else:
+            content += pictures.png_chunk(b"fdAT", struct.pack(">I", sequence) + pixels)
+            sequence += 1
+    return content + pictures.png_chunk(b"IEND", b"")
 
 
 def _named(case: Case) -> Case:

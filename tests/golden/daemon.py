@@ -17,7 +17,7 @@ from srwatchd.codec.vips import pyvips
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cases import Case
+    from cases import Case, Document
     from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
@@ -75,13 +75,19 @@ class Served:
         )
 
 
+def pages(path: Path) -> list[Any]:
+    """The pages or frames of a result, each opened by itself, as libvips finds them."""
+    count = pyvips().Image.new_from_file(str(path)).get("n-pages")
+    return [pyvips().Image.new_from_file(str(path), page=number, fail_on="warning") for number in range(count)]
+
+
 def opened(path: Path) -> Result:
     """A result as libvips shows it."""
     image = pyvips().Image.new_from_file(str(path))
     return Result(path, image, image.numpy().reshape(image.height, image.width, image.bands))
 
 
-def served(root: Path, sources: dict[str, Iterable[Case]], *, engine: str, model: str, scale: int) -> Served:
+def served(root: Path, sources: dict[str, Iterable[Case | Document]], *, engine: str, model: str, scale: int) -> Served:
     """Drop ``sources`` (cases by folder) into folders below ``root``, run the daemon once, and return what it did."""
     folders = []
     for name, cases in sources.items():

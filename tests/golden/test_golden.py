@@ -22,6 +22,7 @@ import pictures
 ENGINES = ("opencv", "openvino")
 MODELS = sorted(name for name in ("fsrcnn_x2", "fsrcnn_x3") if name in find_models(None))
 SET = {case.name: case for case in cases.cases()}
+DOCUMENTS = {document.name: document for document in cases.documents()}
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp", "avif": ".avif", "gif": ".gif"}
 CONVERTED = ("png-4x8-png.png", "png-4x16-png.png", "png-1x8-png.png", "png-2x8-png.png", "turned-6-jpg.jpg")
 WIDE = ("p3-png.png", "adobe-png.png", "p3-16-png.png", "adobe-16-png.png", "turned-6-jpg.jpg")
@@ -32,14 +33,14 @@ def served(engine: str, model: str) -> daemon.Served:
     """One run of the daemon for all tests: the set as it is, and a few pictures in every other way."""
     root = Path(tempfile.mkdtemp(prefix="srwatchd-golden-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    sources = {"same": list(SET.values()) + extra()}
+    sources = {"same": [*SET.values(), *extra(), *DOCUMENTS.values()]}
     if model == MODELS[-1]:
         sources |= {name: [SET[each] for each in CONVERTED] for name in SUFFIXES}
         sources |= {"srgb": [SET[each] for each in WIDE], "strip": [SET["turned-6-jpg.jpg"]]}
         sources |= {"nogps": [SET["turned-6-jpg.jpg"], SET["turned-6-tif.tif"]]}
         sources["webp"] = [*sources["webp"], SET["grey-gamma-png.png"]]
     run = daemon.served(root, sources, engine=engine, model=model, scale=find_models(None)[model].scale)
-    assert run.status == 0, run.log[-3000:]
+    assert run.status == 3, run.log[-3000:]  # the animated PNG is refused
     return run
 
 
@@ -89,6 +90,38 @@ def test_each_kind_of_picture_arrives(run, name):
     assert result.orientation == 1
     found = daemon.reduced(result.pixels, run.scale)
     assert difference(found, daemon.reduced(case.pixels, 1)) <= case.tolerance
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, document in DOCUMENTS.items() if document.pages])
+def test_each_page_and_frame_arrives(run, name):
+    """All of them, each of its own size, depth and picture; an animation with its times and its transparency."""
+    document, result = DOCUMENTS[name], run.result(name)
+    assert result.path.suffix == SUFFIXES[document.target]
+    found = daemon.pages(result.path)
+    assert len(found) == len(document.pages)
+    for image, wanted in zip(found, document.pages, strict=True):
+        height, width, channels = wanted.shape
+        assert (image.width, image.height) == (width * run.scale, height * run.scale)
+        pixels = image.numpy().reshape(image.height, image.width, image.bands)
+        assert pixels.dtype == wanted.dtype
+        assert pixels.shape[2] == channels or document.delays
+        if pixels.shape[2] > channels:
+            assert int(pixels[:, :, -1].min()) == 255
+        shown = daemon.reduced(pixels[:, :, : max(channels, 1)], run.scale)
+        assert difference(shown, daemon.reduced(wanted, 1)) <= document.tolerance
+        if document.dpi:
+            assert image.xres * 25.4 == pytest.approx(document.dpi, abs=0.5)
+    if document.delays:
+        assert (tuple(result.image.get("delay")), result.image.get("loop")) == (document.delays, document.loop)
+
+
+@pytest.mark.slow
+def test_an_animated_png_is_refused(run):
+    """It is not cut to its first frame; the error folder says what to do with it."""
+    refusal = run.why("moving-png.png")
+    assert refusal["code"] == "unsupported_content"
+    assert "animated WebP" in refusal["hint"]
 
 
 @pytest.mark.slow

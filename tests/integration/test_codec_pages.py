@@ -111,7 +111,7 @@ def test_pages_of_all_kinds(monkeypatch, big, options):
 
 
 def test_other_readers_see_the_same_pages(tmp_path):
-    """libvips by itself finds every page by its number, with the size and the kind that it has."""
+    """Libvips by itself finds every page by its number, with the size and the kind that it has."""
     path = tmp_path / "document.tif"
     path.write_bytes(Raster.of(MIXED).written("tiff"))
     for number, part in enumerate(MIXED):
