@@ -37,7 +37,6 @@ def main(words: list[str]) -> int:
     begin = time.monotonic()
     try:
         bench = Bench(work, arguments.seed)
-        bench.debian()
         bench.installed()
         print(f"a machine with srwatchd installed is there after {time.monotonic() - begin:.0f} s", flush=True)
         rows = [_row(SCENARIOS[name], bench) for name in _wanted(arguments)]

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -74,6 +75,9 @@ class Bench:
     def installed(self) -> Layers:
         """A machine's disk with srwatchd installed and enabled, never started."""
         if "installed" not in self._made:
+            with ThreadPoolExecutor() as pool:  # neither needs the other, and both wait for a mirror
+                for job in [pool.submit(self.debian), pool.submit(self.archive)]:
+                    job.result()
             machine = Machine(self.debian(), binds=((self.archive().parent, STICK),))
             machine.boot()
             machine.run("sh", "-c", f"cd /root && tar -xf {STICK}/{self.archive().name}")

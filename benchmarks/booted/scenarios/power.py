@@ -41,8 +41,9 @@ def _power(bench: Bench, result: Result) -> None:
     outer = place / "outer.img"
     _file(outer, 3 << 30)
     run_tool("mkfs.xfs", "-q", "-m", "reflink=1", outer)
-    with bench.box(before=_mounts(place, "inner.img", make=True)) as box:
-        box.layout = _LAYOUT
+    inner = _mounts(place, "inner.img", make=True)
+    with bench.box(layout=_LAYOUT, config=_LAYOUT.config(), before=inner) as box:
+        box.machine.run("chown", "srwatchd:srwatchd", "/mnt/disk")
         box.configure(_LAYOUT.config())
         box.systemctl("restart")
         box.until_active()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -89,6 +90,30 @@ def _configuration(bench: Bench, result: Result) -> None:
         box.finish(result)
 
 
+_HARDER: Final = "[Service]\nMemoryDenyWriteExecute=yes\n"
+
+
+def _write_execute(bench: Bench, result: Result) -> None:
+    with bench.box() as box:
+        box.until_active()
+        shipped = box.machine.path(CONFIG).read_text(encoding="utf-8")
+        box.override("harder", _HARDER)
+        box.systemctl("restart")
+        chosen = [line for line in box.machine.journal().splitlines() if '"event": "model"' in line][-1]
+        reason = str(json.loads(chosen)["reason"])
+        result.expect("not openvino" in reason, f"engine auto under MemoryDenyWriteExecute says: {reason}")
+        result.figure("engine auto under MemoryDenyWriteExecute", reason)
+        box.drop(1)
+        box.until_delivered(1)
+        box.machine.run("rm", f"/etc/systemd/system/{UNIT}.d/harder.conf")
+        box.configure(f"engine: {{name: opencv}}\n{shipped}")
+        box.systemctl("restart")
+        shown = box.machine.shows(UNIT, "MemoryDenyWriteExecute")["MemoryDenyWriteExecute"]
+        result.expect(shown == "yes", f"engine opencv has MemoryDenyWriteExecute={shown}")
+        box.drop(2)
+        box.finish(result)
+
+
 SCENARIOS: Final = (
     Scenario(
         "boot", "Booted, it is ready by itself: no network, its own user, nothing writable but its own.", _boot, True
@@ -98,5 +123,8 @@ SCENARIOS: Final = (
         "A wrong configuration is refused at a reload, and at a start it is not restarted.",
         _configuration,
         True,
+    ),
+    Scenario(
+        "write-execute", "Without writable code the engine that needs it is passed over, and said so.", _write_execute
     ),
 )
