@@ -176,6 +176,8 @@ class Record:
     failure: Failure | None = None
     address: str = ""
     user: str = ""
+    origin: str = ""
+    """How address and user are known."""
 
     @property
     def name(self) -> str:

@@ -13,9 +13,11 @@ from daemon_standin import CLOCK, folder
 
 from srwatchd import storage
 from srwatchd.audit import ACTIONS, Entry, Ledger, verify
+from srwatchd.intake.attribution import Attribution
 from srwatchd.intake.claims import Claims
 from srwatchd.intake.inbox import Inbox
 from srwatchd.intake.look import look
+from srwatchd.intake.origins import Origins
 from srwatchd.pipeline.custody import Custody
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class Bench:
         for place in (self.config.inbox, self.config.done, self.config.error, self.config.archive):
             place.mkdir(parents=True, exist_ok=True)
         self.log = root / "audit" / "audit.jsonl"
+        self.samba_log: Path | None = None
         self._before = _descriptors()
         self.open(create=True)
 
@@ -102,6 +105,7 @@ class Bench:
             self.config,
             self.inbox,
             self.claims,
+            attribution=Attribution(self.config.inbox, Origins(self.root / "origins"), log=self.samba_log),
             ledger=self.ledger,
             clock=lambda: CLOCK,
             lease=False,

@@ -18,6 +18,7 @@ from srwatchd.daemon.jobrun import JobRun
 from srwatchd.daemon.places import Places
 from srwatchd.daemon.services import Services
 from srwatchd.daemon.state import StateDirectory
+from srwatchd.intake.origins import Origins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ class Served:
             finished=set(opened.finished),
             known=FolderIds(self.state, KNOWN),
             places=Places(self.state),
+            origins=Origins(self.state.path / "origins"),
             unfinished=set(opened.unfinished),
         )
         self.config = folder(root, **{"rescan_interval": 1.0, **settings})

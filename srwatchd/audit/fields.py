@@ -60,7 +60,7 @@ FIELDS: Final[dict[str, Field]] = _table(
     Field("file.inode", "text", "Its inode number, as text."),
     Field("file.mtime", "text", "Its time of modification, RFC 3339."),
     Field("file.name", "text", "A file's name without folders; of a segment in `ledger.*`."),
-    Field("file.owner", "text", "The owner's name on disk, when nothing says who dropped it."),
+    Field("file.owner", "text", "The owner on disk, in words."),
     Field("file.path", "text", "The file concerned: the source of a job, exactly as named, by JSON escapes."),
     Field("file.size", "number", "Its size in bytes."),
     Field("file.uid", "text", "The owner's number, as text."),
@@ -111,6 +111,7 @@ FIELDS: Final[dict[str, Field]] = _table(
     Field("srwatchd.model.name", "text", "The model."),
     Field("srwatchd.model.scale", "number", "Its scale."),
     Field("srwatchd.model.sha256", "text", "The hash of its file."),
+    Field("srwatchd.origin", "text", "How it is known who dropped the source: `samba`, `console`, or only `owner`."),
     Field("srwatchd.result.format", "text", "The format of the result."),
     Field("srwatchd.result.height", "number", "Pixels."),
     Field("srwatchd.result.path", "text", "Where the result was delivered."),
@@ -133,7 +134,11 @@ FIELDS: Final[dict[str, Field]] = _table(
     Field("srwatchd.state", "text", "The state of a recovered job."),
     Field("srwatchd.tiles", "number", "How many tiles the picture was cut into."),
     Field("srwatchd.version", "text", "The version of srwatchd."),
-    Field("user.id", "text", "Number of the user on the other side, as text."),
+    Field(
+        "user.id",
+        "text",
+        "Number of that user, as text, where it is what is known: the owner of a file.",
+    ),
     Field("user.name", "text", "Who dropped the file, or who gave the command, when known."),
 )
 """What an entry can carry. Names are only ever added, and never change their meaning or type."""

@@ -102,6 +102,8 @@ def _print_status(report: dict[str, Any]) -> None:
             hold = folder["hold"]
             screen.print(f"[bold]{escape(folder['id'])} is held[/] since {hold['since']}: {escape(hold['message'])}")
             screen.print(f"  what to do: {escape(hold['hint'])}")
+        for warning in folder["warnings"]:
+            screen.print(f"  {escape(folder['id'])}: {escape(display(warning))}")
         for file in folder["files"]:
             screen.print(f"  {escape(folder['id'])}/{escape(display(file['name']))}: {escape(file['reason'])}")
     for job in report["jobs"]["running"]:

@@ -158,7 +158,7 @@ defaults:
     #timeout: 30 s
 
   #source:
-    # Samba's full_audit file of this share: who dropped a picture goes into the ledger.
+    # Samba's full_audit log, or a pattern such as log.* of several: who dropped a picture goes into the ledger.
     #samba_audit_log: null
 
 folders:

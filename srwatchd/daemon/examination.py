@@ -13,6 +13,7 @@ from srwatchd.daemon.crew import Crew, CrewSettings
 from srwatchd.daemon.examine_intake import examine_intake, examine_watches
 from srwatchd.daemon.examine_machine import examine_machine, examine_sockets
 from srwatchd.daemon.examine_places import View, examine_folder, examine_state, lock_holder
+from srwatchd.daemon.examine_shares import examine_share
 from srwatchd.daemon.finding import Finding, ok, problem, warning
 from srwatchd.daemon.lane import Lane
 from srwatchd.errors import HINTS, ModelError, SrwatchdError
@@ -51,6 +52,7 @@ async def _examine(config: Config) -> list[Finding]:
     for folder in config.folders:
         findings += await _patiently("folder", folder.id, partial(examine_folder, folder, view))
         findings += await _patiently("lease", folder.id, partial(examine_intake, folder))
+        findings += await _patiently("share", folder.id, partial(examine_share, folder))
     findings += await _patiently("inotify", "limits", partial(examine_watches, config.folders))
     specs, about = _models(config)
     findings += about

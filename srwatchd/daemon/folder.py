@@ -130,6 +130,7 @@ class ServedFolder:
             await self._take_up()
         premises = self._open_premises()
         await self.lane.run(premises.check)
+        await self.lane.run(premises.follow)
         await self._take_hints(premises)
         if self._loop.time() >= self._next_scan or not premises.watching():
             await self._scan(premises)

@@ -26,6 +26,7 @@ def folder_report(folder: ServedFolder) -> dict[str, Any]:
         "quarantined": folder.counts[Verdict.QUARANTINED],
         "model": folder.spec.name,
         "files": folder.waiting_files(),
+        "warnings": [] if folder.premises is None else folder.premises.warnings,
     }
 
 

@@ -26,6 +26,7 @@ from srwatchd.daemon.services import Services
 from srwatchd.daemon.waiting import needs_person
 from srwatchd.errors import HostError, InstanceError, ModelError
 from srwatchd.intake.look import prepare_leases
+from srwatchd.intake.origins import Origins
 from srwatchd.worker.confinement import gaps, summary
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Generation:
             finished=self._finished,
             known=self._known,
             places=Places(self._state),
+            origins=Origins(self._state.path / "origins"),
             unfinished=self._unfinished,
             tally=self._lasting.tally,
             hooks=self._lasting.hooks,

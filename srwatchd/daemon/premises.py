@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from srwatchd.errors import HostError, TransientError
+from srwatchd.intake.attribution import Attribution
 from srwatchd.intake.claims import Claims
 from srwatchd.intake.hints import HintKind
 from srwatchd.intake.inbox import Inbox
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Premises", "lacking", "make_destinations", "reserve"]
 
+_WHO_MEANWHILE: Final = "Until then the ledger names the owner of each file instead."
 _LARGEST_RESERVE: Final = 20
 """``min_free`` never asks for more than this part of a file system: a small one can be used, too."""
 
@@ -67,10 +69,12 @@ class Premises:
         self._told: frozenset[str] = frozenset()
         self.space: dict[str, tuple[int, int]] = {}
         """Free and whole bytes where each destination lies, as checked last."""
+        self._attribution = Attribution(config.inbox, services.origins, log=config.source.samba_audit_log)
         self.custody = Custody(
             config,
             inbox,
             self._claims,
+            attribution=self._attribution,
             ledger=services.ledger,
             clock=services.clock,
             lease=local,
@@ -148,6 +152,15 @@ class Premises:
             except HostError as error:
                 self.blind = error
 
+    def follow(self) -> None:
+        """Read on in Samba's log, if there is one."""
+        self._attribution.follow()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the work poorer and holds nothing up."""
+        return [self._attribution.problem] if self._attribution.problem else []
+
     def calls_for_scan(self, hint: Hint) -> bool:
         """Whether only a whole scan tells what happened."""
         return hint.kind is HintKind.OVERFLOW
@@ -168,6 +181,7 @@ class Premises:
         """What can be neither looked at nor watched since the last whole scan, and was not so at the one before."""
         known = self._told
         present = [*self.problems, *([] if self.blind is None else [self.blind])]
+        present += [HostError("io_error", text, hint=_WHO_MEANWHILE) for text in self.warnings]
         self._told = frozenset(each.message for each in present)
         return [each for each in present if each.message not in known]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from srwatchd.daemon.folderids import FolderIds
     from srwatchd.daemon.hooks import Hooks
     from srwatchd.daemon.places import Places
+    from srwatchd.intake.origins import Origins
 
 __all__ = ["Services"]
 
@@ -30,6 +31,7 @@ class Services:
     known: FolderIds
     """Folders that this state has served before; only a new one is made and marked."""
     places: Places
+    origins: Origins
     unfinished: set[str]
     """Jobs that the ledger has begun and not ended; what is found on the disk is taken out."""
     tally: Tally = field(default_factory=Tally)

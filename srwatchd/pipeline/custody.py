@@ -37,6 +37,7 @@ from srwatchd.errors import HostError, PermanentError, TransientError
 from srwatchd.intake.look import Lease, NotAPlainFileError, look
 from srwatchd.intake.owners import owner_name
 from srwatchd.job import Attempt, Event, Failure, Record, State
+from srwatchd.pipeline.pen import Pen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from srwatchd.audit import Ledger, Outcome
     from srwatchd.config import Folder
     from srwatchd.delivery import Staged
+    from srwatchd.intake.attribution import Attribution
     from srwatchd.intake.claims import Claims
     from srwatchd.intake.inbox import Inbox
     from srwatchd.job import Placement, Snapshot
@@ -55,7 +57,7 @@ class Custody:
     """The one place that moves the pictures of one hot folder.
 
     ``finished`` are the jobs that have an outcome in the ledger already; ``clock`` gives the time as RFC 3339, UTC;
-    ``lease`` says whether read leases mean anything on the inbox's mount.
+    ``lease`` says whether read leases mean anything on the inbox's mount; ``attribution`` who dropped a picture.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Custody:
         inbox: Inbox,
         claims: Claims,
         *,
+        attribution: Attribution,
         ledger: Ledger,
         clock: Callable[[], str],
         lease: bool,
@@ -73,6 +76,7 @@ class Custody:
         self.now = clock
         self._inbox = inbox
         self._claims = claims
+        self._attribution = attribution
         self._ledger = ledger
         self._lease = lease
         self._finished = finished
@@ -93,8 +97,8 @@ class Custody:
         """
         lease = self._lease and not busy
         self._unchanged(snapshot, lambda: look(self._inbox, snapshot.name, lease=lease))
-        record = Record(job=uuid.uuid4().hex, folder=self.folder.id, snapshot=snapshot, claimed_at=self.now())
-        self._write(record, "job.claimed", "unknown", self._who(snapshot))
+        record, facts = self._begun(snapshot)
+        self._write(record, "job.claimed", "unknown", facts)
         self._open[record.job] = record
         try:
             self._claims.take(record)
@@ -102,6 +106,7 @@ class Custody:
             if isinstance(error, TransientError) or error.code == "source_unmovable":  # else it may still be ours
                 self._close(record, "job.released", "failure", reason=error.message)
             raise
+        self._attribution.taken(snapshot)
         record = record.after(Event.CLAIM)
         try:
             self._unchanged(snapshot, lambda: self._claims.look(record, lease=lease))
@@ -134,6 +139,7 @@ class Custody:
     def release(self, record: Record, reason: str) -> Record:
         """Give the source back to the inbox as it came."""
         released = record.after(Event.RELEASE)
+        self._attribution.given_back(record)
         name = self._claims.release(record)
         self._close(released, "job.released", "success", {"srwatchd.detail.released_as": name}, reason=reason)
         self._finished.discard(record.job)  # its record is gone, so nothing of it can be repeated
@@ -237,7 +243,7 @@ class Custody:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _deliver(self, record: Record, staged: Staged, path: str) -> Record:
-        pen = _Pen(record, self._claims)
+        pen = Pen(record, self._claims)
         try:
             deliver(staged, path, record=pen.result, numbering=self.folder.output.on_conflict == "rename")
         except FileExistsError:
@@ -245,7 +251,7 @@ class Custody:
         return pen.record
 
     def _put_away(self, record: Record, facts: Mapping[str, Any]) -> Record:
-        pen = _Pen(record, self._claims)
+        pen = Pen(record, self._claims)
         result = record.result
         assert result is not None  # noqa: S101 - a job that archives has delivered
         delivered = {
@@ -276,7 +282,7 @@ class Custody:
         return final
 
     def _quarantine(self, record: Record) -> Record:
-        pen = _Pen(record, self._claims)
+        pen = Pen(record, self._claims)
         failure = record.failure
         assert failure is not None  # noqa: S101 - a job is quarantined for a reason
         why = {"error.code": failure.code, "error.message": failure.message}
@@ -327,12 +333,13 @@ class Custody:
             place=str(Path(self._inbox.root) / record.name),
         )
 
-    def _who(self, snapshot: Snapshot) -> dict[str, Any]:
-        return {
-            "file.inode": str(snapshot.inode),
-            "file.uid": str(snapshot.owner),
-            "file.owner": owner_name(snapshot.owner),
-        }
+    def _begun(self, snapshot: Snapshot) -> tuple[Record, dict[str, Any]]:
+        """A new job's record, and what the ledger's first line of it says besides."""
+        who = self._attribution.of(snapshot)
+        job, now = uuid.uuid4().hex, self.now()
+        record = Record(job, self.folder.id, snapshot, now, address=who.address, user=who.user, origin=who.known)
+        owner = {"file.uid": str(snapshot.owner), "file.owner": owner_name(snapshot.owner)}
+        return record, {"file.inode": str(snapshot.inode), **owner, "user.id": who.uid or None}
 
     def _entry(
         self, record: Record, action: str, outcome: Outcome, fields: Mapping[str, Any], *, reason: str = ""
@@ -343,6 +350,7 @@ class Custody:
             "file.hash.sha256": record.source_sha256 or None,
             "srwatchd.folder": self.folder.id,
             "source.ip": record.address or None,
+            "srwatchd.origin": record.origin or None,
             "user.name": record.user or None,
         }
         return Entry(action, outcome, job=record.job, fields={**base, **fields}, reason=reason)
@@ -369,23 +377,3 @@ class Custody:
             self._ledger.append([self._entry(record, action, outcome, fields or {}, reason=reason)])
             self._finished.add(record.job)
         self._open.pop(record.job, None)
-
-
-class _Pen:
-    """Writes placements into a record and keeps it as it was saved last; each is durable on return."""
-
-    def __init__(self, record: Record, claims: Claims) -> None:
-        self.record = record
-        self._claims = claims
-
-    def result(self, placement: Placement) -> None:
-        """Where the result is about to be."""
-        self._save(replace(self.record, result=placement))
-
-    def source(self, placement: Placement) -> None:
-        """Where the source is about to be."""
-        self._save(replace(self.record, source=placement))
-
-    def _save(self, record: Record) -> None:
-        self._claims.save(record)
-        self.record = record
