@@ -7,6 +7,7 @@ index and minutes: ``pytest -m soak tests/e2e/test_offline_life.py``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -89,7 +90,7 @@ class Box:
         (self.pictures / "in" / f".{name}").rename(self.pictures / "in" / name)
 
     def live(self):
-        """Make folders, start, upscale, import a model, be killed in work, start with that model, stop."""
+        """Make folders, start, upscale, be killed in work, start again, stop."""
         self.does("init", self.config.parent)
         tracer, daemon = self.start()
         try:
@@ -107,6 +108,8 @@ class Box:
             os.kill(daemon, signal.SIGTERM)
             assert tracer.wait(PATIENCE) == 0
         finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(daemon, signal.SIGKILL)  # strace lets go of what it traces when it is killed itself
             tracer.kill()
         self.does("audit", "verify", "--config", self.config)
 
