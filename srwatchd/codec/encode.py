@@ -37,8 +37,9 @@ from srwatchd.codec.icc import as_rgb, profile_fits
 from srwatchd.codec.metadata import attach
 from srwatchd.codec.picture import Page, PictureInfo, places, total_bytes
 from srwatchd.codec.raster import map_raster, write_all
-from srwatchd.codec.tiff import add_exif, chain_page
+from srwatchd.codec.tiff import add_exif, chain_page, fitting_exif
 from srwatchd.codec.vips import Sink, check_memory, pyvips, rows
+from srwatchd.codec.webp import correct_exif
 from srwatchd.errors import PermanentError
 from srwatchd.storage import host_errors
 
@@ -164,6 +165,9 @@ class _Target:
         image.set_type(kind.array_int_type, "delay", list(delays))
         image.set_type(kind.gint_type, "loop", carry.loop)
         self._saved(image, self._kept(carry, page), big=False)
+        if self._output.format == "webp":
+            with host_errors("staging", "writing the result to"):
+                correct_exif(self._descriptor, height=page.height)
 
     def _kept(self, carry: Carry, page: Page) -> Carry:
         """What of the source's metadata goes along."""
@@ -171,7 +175,8 @@ class _Target:
             carry = carry.only_colour()
         elif self._output.metadata == "gps-stripped":
             carry = carry.without_gps()
-        return replace(carry, icc=_stored_profile(carry.icc, self._output.format, page))
+        exif = carry.exif if self._output.format == "tiff" else fitting_exif(carry.exif)
+        return replace(carry, exif=exif, icc=_stored_profile(carry.icc, self._output.format, page))
 
     def _saved(self, image: Any, carry: Carry, *, big: bool) -> Carry:
         """Write an image, without its metadata if a library refuses that: it must not cost the picture. What was told.

@@ -16,7 +16,7 @@ from srwatchd.codec.formats import FORMATS, check_decodable
 from srwatchd.codec.picture import Page, PictureInfo
 from srwatchd.codec.plain import inspect_plain
 from srwatchd.codec.sniff import HEAD_SIZE, sniff
-from srwatchd.codec.structure import Edit, check_gif, check_jpeg, check_png, incomplete
+from srwatchd.codec.structure import Edit, check_gif, check_jpeg, check_png, has_box, incomplete
 from srwatchd.codec.tiff import TiffPage, check_tiff
 from srwatchd.codec.webp import check_webp
 from srwatchd.errors import PermanentError
@@ -205,7 +205,7 @@ def _structure(feed: Feed, name: str, head: bytes) -> tuple[float, tuple[Edit, .
             return 2.0 if form.progressive else 0.0, form.edits
         case "png":
             return 1.0 if check_png(feed.read) else 0.0, ()
-        case "avif" if head[8:12] == b"avis":
+        case "avif" if head[8:12] == b"avis" or has_box(feed.read, feed.size, b"moov"):
             hint = "Convert it to an animated WebP or GIF and drop that, or drop its frames as PNG."
             raise PermanentError("unsupported_content", "It is an animated AVIF.", hint=hint)
     return _WHOLE.get(name, 0.0), ()

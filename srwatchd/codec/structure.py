@@ -27,6 +27,7 @@ __all__ = [
     "check_jpeg",
     "check_png",
     "excessive",
+    "has_box",
     "incomplete",
     "need",
 ]
@@ -45,6 +46,7 @@ _WHOLE_SPECTRUM: Final = b"\x00\x3f\x00"
 MOST_PIECES: Final = 2_000_000
 """Segments, chunks or blocks of a file that are looked at; a GIF of 500 MB has as many."""
 
+_MOST_BOXES: Final = 1000
 MOST_FRAMES: Final = 10_000
 """Frames of an animation: five minutes at 33 a second."""
 
@@ -263,6 +265,24 @@ def check_jp2(read: Read, size: int) -> tuple[int, int, int, int]:
     if need(read, 2, end - 2, "the JPEG 2000 codestream is cut short") != b"\xff\xd9":
         raise incomplete("the JPEG 2000 codestream has no end")
     return right - left, bottom - top, channels, (bits & 0x7F) + 1
+
+
+def has_box(read: Read, size: int, wanted: bytes) -> bool:
+    """Whether an ISO base media file has a box of a kind at its top, as "moov" of a sequence (ISO/IEC 14496-12)."""
+    offset = 0
+    for _ in range(_MOST_BOXES):
+        head = read(16, offset)
+        if len(head) < 8:
+            return False
+        length, kind = struct.unpack(">I4s", head[:8])
+        if kind == wanted:
+            return True
+        if length == 1 and len(head) == 16:
+            (length,) = struct.unpack(">Q", head[8:])
+        if not length or offset + length > size:
+            return False
+        offset += max(length, 8)
+    return False
 
 
 def _codestream(read: Read, size: int) -> tuple[int, int]:

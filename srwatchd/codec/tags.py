@@ -24,6 +24,7 @@ _SWAPPED: Final = {5: 4, 10: 4, 7: 1}
 """Bytes that change their order together, where that is not the whole value."""
 
 _MOST_ENTRIES: Final = 4096
+_MOST_IN_ALL: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,20 @@ class Tiff:
         return record.size <= self.inline or self._unpacked(record.raw[-self.inline :]) + record.size <= self.size
 
     def fields(self, offset: int, *, at_most: int) -> list[Field]:
-        """The readable tags of the directory at ``offset`` with values of up to ``at_most`` bytes; none if damaged."""
+        """The readable tags of the directory at ``offset`` with values of up to ``at_most`` bytes; none if damaged.
+
+        What would make more than 4 MiB in all is passed over: entries may share what the file has once.
+        """
         try:
             records, _ = self.records(offset)
         except ValueError:
             return []
-        return [self.field(record) for record in records if self.inside(record) and record.size <= at_most]
+        found, left = [], _MOST_IN_ALL
+        for record in records:
+            if self.inside(record) and record.size <= min(at_most, left):
+                found.append(self.field(record))
+                left -= record.size
+        return found
 
     def field(self, record: Record) -> Field:
         """A record that is :meth:`inside`, with its values."""
@@ -133,18 +142,23 @@ class Layout:
     """Directories being laid out from the (even) file offset ``base`` on; ``content`` is what to write there."""
 
     def __init__(self, base: int, *, big: bool = False, order: str = "<") -> None:
-        self.content = b""
+        self._content = bytearray()
         self._base, self._big, self._order = base, big, order
+
+    @property
+    def content(self) -> bytes:
+        """All that was laid out so far."""
+        return bytes(self._content)
 
     def directory(self, fields: Iterable[Field], *, records: Iterable[Record] = (), following: int = 0) -> int:
         """Lay out a directory of ``fields`` (little-endian layouts only) and ``records`` as they are; its offset."""
         entries = [(field.tag, self._entry(field)) for field in fields]
         entries += [(record.tag, record.raw) for record in records]
         entries.sort()
-        offset = self._base + len(self.content)
+        offset = self._base + len(self._content)
         counted = struct.pack(f"{self._order}{'Q' if self._big else 'H'}", len(entries))
         end = struct.pack(f"{self._order}{'Q' if self._big else 'I'}", following)
-        self.content += counted + b"".join(entry for _, entry in entries) + end
+        self._content += counted + b"".join(entry for _, entry in entries) + end
         return offset
 
     def _entry(self, field: Field) -> bytes:
@@ -152,6 +166,6 @@ class Layout:
         if len(field.data) <= inline:
             value = field.data.ljust(inline, b"\0")
         else:
-            value = struct.pack(f"<{address}", self._base + len(self.content))
-            self.content += field.data + b"\0" * (len(field.data) % 2)
+            value = struct.pack(f"<{address}", self._base + len(self._content))
+            self._content += field.data + b"\0" * (len(field.data) % 2)
         return struct.pack(f"<HH{address}", field.tag, field.kind, field.count) + value

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from srwatchd.codec.structure import Read
     from srwatchd.codec.tags import Record
 
-__all__ = ["TiffPage", "add_exif", "chain_page", "check_tiff", "exif_of"]
+__all__ = ["TiffPage", "add_exif", "chain_page", "check_tiff", "exif_of", "fitting_exif"]
 
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _PIXELS_ACROSS, _PIXELS_DOWN = 0xA002, 0xA003
@@ -49,7 +49,8 @@ _METADATA: Final = frozenset({700, 33723, 34675})
 
 _ASCII = 2
 _TEXTS: Final = (1, _ASCII)
-_LARGEST_VALUE: Final = 32 << 10
+_LARGEST_VALUE: Final = 1 << 20
+_LARGEST_TOLD: Final = 4 << 20
 _LARGEST_BLOCK: Final = 60_000
 """An EXIF block has to fit one JPEG segment of 65533 bytes."""
 
@@ -138,13 +139,11 @@ def _value(tiff: Tiff, records: dict[int, Record], tag: int) -> int:
     return tiff.field(records[tag]).first() if tag in records and records[tag].size <= _LARGEST_VALUE else 0
 
 
-def exif_of(read: Read, size: int, *, at: int | None = None) -> bytes:
+def exif_of(read: Read, size: int, *, at: int | None = None, most: int = _LARGEST_TOLD) -> bytes:
     r"""The EXIF block (``Exif\0\0`` and a little-endian TIFF) of a TIFF file, empty when it has nothing to tell.
 
-    Of the page whose directory is ``at``, the first one by default.
-
-    Descriptive tags, the EXIF and the GPS directory; values of more than 32 KiB are left out, and the largest ones
-    (makers' notes) until the block fits a JPEG.
+    Of the page whose directory is ``at``, the first one by default: descriptive tags, the EXIF and the GPS directory.
+    The largest values (makers' notes) are left out until the block has at most ``most`` bytes.
     """
     tiff = Tiff(read, size)
     described, taken, place = _told(tiff, tiff.first if at is None else at)
@@ -154,12 +153,26 @@ def exif_of(read: Read, size: int, *, at: int | None = None) -> bytes:
         if not main:
             return b""
         offset = layout.directory(main)
-        if len(layout.content) <= _LARGEST_BLOCK:
+        if len(layout.content) <= most:
             return _MARK + struct.pack("<2sHI", b"II", 42, offset) + layout.content
         largest = max((*described, *taken, *place), key=lambda field: len(field.data))
         described, taken, place = (
             [field for field in part if field is not largest] for part in (described, taken, place)
         )
+
+
+def fitting_exif(exif: bytes) -> bytes:
+    """A block that fits one segment of a JPEG, which is what other libraries take, if need be without its largest values.
+
+    Empty for a block that is too large and makes no sense.
+    """
+    if len(exif) <= _LARGEST_BLOCK:
+        return exif
+    block = exif.removeprefix(_MARK)
+    try:
+        return exif_of(lambda length, offset: block[offset : offset + length], len(block), most=_LARGEST_BLOCK)
+    except ValueError:
+        return b""
 
 
 def add_exif(descriptor: int, exif: bytes, *, width: int, height: int, gps: bool) -> None:

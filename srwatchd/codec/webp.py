@@ -1,22 +1,29 @@
-"""A walk over the chunks of a WebP (RFC 9649): is its end there, how large is it, how many frames. Pure."""
+"""A walk over the chunks of a WebP (RFC 9649): is its end there, how large is it, how many frames."""
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from srwatchd.codec.raster import write_all
 from srwatchd.codec.structure import MOST_FRAMES, MOST_PIECES, excessive, incomplete, need
+from srwatchd.codec.tags import Tiff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from srwatchd.codec.structure import Read
 
-__all__ = ["WebpForm", "check_webp"]
+__all__ = ["WebpForm", "check_webp", "correct_exif"]
 
 _ANIMATION: Final = 2
 _FRAME_HEADER: Final = 16
+_MARK: Final = b"Exif\0\0"
+_EXIF: Final = 0x8769
+_PIXELS_DOWN: Final = 0xA003
+_NUMBERS: Final = {3: "H", 4: "I"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +93,33 @@ def _chunks(read: Read, offset: int, end: int) -> Iterator[tuple[bytes, int, int
         yield kind, offset + 8, length
         offset += 8 + length + length % 2
     raise excessive(f"{MOST_PIECES} chunks")
+
+
+def correct_exif(descriptor: int, *, height: int) -> None:
+    """Let the EXIF of an animated WebP tell a frame's height: libvips writes that of all frames together.
+
+    A file without EXIF, or with one that makes no sense, is left as it is. OSError when writing fails.
+    """
+
+    def read(length: int, offset: int) -> bytes:
+        return os.pread(descriptor, length, offset)
+
+    for kind, begin, length in _chunks(read, 12, os.fstat(descriptor).st_size):
+        if kind == b"EXIF":
+            mark = len(_MARK) if read(len(_MARK), begin) == _MARK else 0
+            _correct(descriptor, begin + mark, length - mark, height)
+
+
+def _correct(descriptor: int, at: int, size: int, height: int) -> None:
+    """The same for the TIFF of ``size`` bytes at the offset ``at`` of the file."""
+    try:
+        tiff = Tiff(lambda length, offset: os.pread(descriptor, max(0, min(length, size - offset)), at + offset), size)
+        records, _ = tiff.records(tiff.first)
+        taken = next(tiff.field(record).first() for record in records if record.tag == _EXIF)
+        entries, _ = tiff.records(taken)
+    except (ValueError, StopIteration):
+        return
+    for number, entry in enumerate(entries):
+        if entry.tag == _PIXELS_DOWN and entry.kind in _NUMBERS and entry.count == 1:
+            value = struct.pack(f"{tiff.order}{_NUMBERS[entry.kind]}", height)
+            write_all(descriptor, value, at + taken + 2 + 12 * number + 8)

@@ -192,6 +192,23 @@ def test_animations_keep_frames_times_and_transparency(source, target, channels)
             assert np.array_equal(one[:, :, 3] > 127, visible)
 
 
+def test_exif_of_an_animation_tells_the_height_of_a_frame():
+    """What is written about the size is that of one frame, not of all together."""
+    told = pictures.encoded(pictures.with_metadata(pictures.image(SCENE())), "jpeg")
+    exif = bytes(pyvips().Image.new_from_buffer(told, "").get("exif-data"))
+    source = Raster.of(frames(channels=3), [Carry(delays=(40, 50, 60, 70), exif=exif)], name="webp")
+    image = pyvips().Image.new_from_buffer(source.written("webp"), "", n=-1)
+    assert str(image.get("exif-ifd2-PixelYDimension")).startswith("48 ")
+    assert str(image.get("exif-ifd0-Make")).startswith("Kamera")
+
+
+def test_a_sequence_in_an_avif_is_refused():
+    """A track beside the still picture makes it an animation, whatever its main brand says."""
+    content = pictures.encoded(pictures.image(SCENE()), "heif")
+    assert Raster.decoded(content).info.count == 1
+    assert "animated AVIF" in refusal(content + b"\0\0\0\x10moov" + bytes(8)).message
+
+
 @pytest.mark.parametrize("size", [(50, 37), (100, 75)])
 @pytest.mark.parametrize("target", ["gif", "webp"])
 def test_frames_are_resampled_one_by_one(target, size):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from srwatchd.codec.structure import Edit
 from srwatchd.codec.tags import Field, Layout, Tiff
-from srwatchd.codec.tiff import add_exif, check_tiff, exif_of
+from srwatchd.codec.tiff import add_exif, check_tiff, exif_of, fitting_exif
 from srwatchd.errors import PermanentError
 
 WIDTH, HEIGHT = Field.number(256, 9), Field.number(257, 7)
@@ -242,12 +242,15 @@ def test_texts_get_their_end():
 
 
 def test_a_block_fits_a_jpeg():
-    """The largest values are left out until the block has at most 60,000 bytes."""
+    """A TIFF keeps large makers' notes; for a JPEG the largest are left out until the block has 60,000 bytes."""
     notes = [Field(0x927C + number, 7, 30_000, bytes(30_000)) for number in range(3)]
-    block = exif(MAKE, below=notes)[6:]
-    told = exif_of(reader(block), len(block))
-    assert 30_000 < len(told) <= 60_006
+    whole = exif_of(reader(exif(MAKE, below=notes)[6:]), 99_999)
+    assert len(whole) > 90_000
+    told = fitting_exif(whole)
+    assert 30_000 < len(told) <= 60_014
     assert tags(told.removeprefix(b"Exif\0\0"))[271].data == MAKE.data
+    assert fitting_exif(told) == told
+    assert fitting_exif(b"rubbish" * 10_000) == b""
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"]))
