@@ -162,7 +162,7 @@ def exif_of(read: Read, size: int, *, at: int | None = None, most: int = _LARGES
 
 
 def fitting_exif(exif: bytes) -> bytes:
-    """A block that fits one segment of a JPEG, which is what other libraries take, if need be without its largest values.
+    """A block that fits one segment of a JPEG, which is what other libraries take; the largest values go first.
 
     Empty for a block that is too large and makes no sense.
     """
