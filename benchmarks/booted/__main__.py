@@ -35,13 +35,15 @@ def main(words: list[str]) -> int:
         return _SKIPPED
     work = Path(tempfile.mkdtemp(prefix="srwatchd-booted-", dir=arguments.work))
     begin = time.monotonic()
+    rows: list[Row] = []
     try:
         bench = Bench(work, arguments.seed)
         bench.installed()
         print(f"a machine with srwatchd installed is there after {time.monotonic() - begin:.0f} s", flush=True)
-        rows = [_row(SCENARIOS[name], bench) for name in _wanted(arguments)]
-        if arguments.report is not None:
-            arguments.report.write_text(page(rows, bench), encoding="utf-8")
+        for name in _wanted(arguments):
+            rows.append(_row(SCENARIOS[name], bench))
+            if arguments.report is not None:  # each time: a run that is broken off has its page, too
+                arguments.report.write_text(page(rows, bench), encoding="utf-8")
     except SkippedError as error:
         print(f"skipped: {error}")
         return _SKIPPED

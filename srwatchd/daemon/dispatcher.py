@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -29,6 +30,8 @@ _GIVE_BACK_SECONDS: Final = 3.0
 class Dispatcher:
     """Keeps ``slots`` runs going, taking turns between the folders by weight.
 
+    ``turned`` is when it last looked for work (monotonic seconds); it does so every few seconds whatever happens.
+
     A run whose folder hangs takes no slot: the other folders go on. A job that the supervisor's own death interrupted
     runs after everything else that is ready, and alone.
     """
@@ -45,6 +48,7 @@ class Dispatcher:
         self.runs: dict[asyncio.Task[Outcome], JobRun] = {}
         self.wake = wake
         self.counts = dict.fromkeys(Verdict, 0)
+        self.turned = time.monotonic()
         self._slots = slots
         self._start = start
         self._turns = RoundRobin()
@@ -53,6 +57,7 @@ class Dispatcher:
     async def loop(self) -> None:
         """Start runs and take in their outcomes until cancelled; the runs go on then."""
         while True:
+            self.turned = time.monotonic()
             self.wake.clear()
             while self._start_next():
                 pass

@@ -187,8 +187,14 @@ class Generation:
     # -- report --------------------------------------------------------------------------------------------------
 
     def makes_progress(self) -> bool:
-        """Whether the loop and the dispatcher have ticked lately: what the service manager's watchdog is told."""
-        return time.monotonic() - self._ticked < _STALLED_SECONDS
+        """What the service manager's watchdog is told: the loop and the dispatcher turn, and no worker is overdue.
+
+        A worker that makes no progress is killed at its deadline, so that an overdue one means that we do not work.
+        """
+        turns = [self._ticked] if self._dispatcher is None else [self._ticked, self._dispatcher.turned]
+        states = (*self._crew.codec.states(), *self._crew.inference.states())
+        signs = [*turns, *(state.due for state in states if state.due is not None)]
+        return time.monotonic() - min(signs) < _STALLED_SECONDS
 
     def headline(self) -> str:
         """One line: the queue and the current picture."""

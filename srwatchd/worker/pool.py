@@ -59,7 +59,8 @@ class WorkerState:
 
     ``phase`` is ``absent`` (starts when needed), ``starting``, ``idle`` or ``busy`` (lent). ``facts`` is what its
     initialisation returned, ``failures`` counts consecutive ones, ``last_error`` says why the last start failed,
-    ``confinement`` what it gave up when it started.
+    ``confinement`` what it gave up when it started. ``due`` is when its op must have made progress again: a worker that
+    is overdue has been killed, unless something is wrong with the supervisor itself.
     """
 
     role: str
@@ -74,6 +75,7 @@ class WorkerState:
     last_error: str
     facts: dict[str, Any]
     confinement: tuple[Measure, ...] = ()
+    due: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -205,6 +207,7 @@ class Pool:
             last_error=place.last_error,
             facts=place.facts if worker is not None else {},
             confinement=() if worker is None else worker.confinement,
+            due=None if worker is None else worker.due,
         )
 
     def _refuse_when_closed(self) -> None:

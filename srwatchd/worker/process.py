@@ -37,10 +37,10 @@ class Worker:
     """A living or ended worker process. Made by :meth:`spawn`; used from one event loop only.
 
     ``busy_since``, ``progressed_at`` and ``started_at`` are seconds of the loop's (monotonic) clock, ``op`` and
-    ``progress`` describe the op that runs, ``completed`` counts the ops that came to a result or an error of theirs.
-    ``ending`` says why it is of no more use, "" while it is: ``broken`` covers death and breaches of the protocol,
-    ``cancelled`` is our own doing during an op, ``stopped`` a request from outside. ``confinement`` is what it gave up
-    when it started, as it says itself.
+    ``progress`` describe the op that runs, ``due`` is when it must have made progress again, ``completed`` counts
+    the ops that came to a result or an error of theirs. ``ending`` says why it is of no more use, "" while it is:
+    ``broken`` covers death and breaches of the protocol, ``cancelled`` is our own doing during an op, ``stopped`` a
+    request from outside. ``confinement`` is what it gave up when it started, as it says itself.
     """
 
     def __init__(self, settings: SpawnSettings, launched: Launched) -> None:
@@ -49,6 +49,7 @@ class Worker:
         self.op = ""
         self.busy_since: float | None = None
         self.progressed_at: float | None = None
+        self.due: float | None = None
         self.progress: dict[str, Any] = {}
         self.completed = 0
         self.confinement: tuple[Measure, ...] = ()
@@ -129,6 +130,7 @@ class Worker:
         try:
             packet = protocol.encode({"id": number, "op": op, "params": params})
             self._begin(op)
+            self.due = self._loop.time() + deadline
             oom_before = evidence.oom_kills()
             self._ask(packet, fds)
             reply = await self._reply(number, deadline, on_progress, oom_before)
@@ -139,6 +141,7 @@ class Worker:
             raise
         finally:
             self.op, self.busy_since, self.progressed_at, self.progress = "", None, None, {}
+            self.due = None
         self.completed += 1
         if "error" in reply:
             raise from_wire(reply["error"])
@@ -213,6 +216,7 @@ class Worker:
             progress = message.get("progress")
             if message.get("id") == number and isinstance(progress, dict):
                 self.progress, self.progressed_at = progress, self._loop.time()
+                self.due = self.progressed_at + deadline
                 if on_progress is not None:
                     on_progress(progress)
             elif message.get("id") == number and isinstance(message.get("result", message.get("error")), dict):

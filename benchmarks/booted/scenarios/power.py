@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["SCENARIOS"]
 
 _LAYOUT: Final = Layout("/mnt/disk/pictures", "/mnt/disk/state")
-_CUTS: Final = 12
-_PICTURES: Final = 30
+_CUTS: Final = 10
+_PICTURES: Final = 16
 _SPREAD: Final = 2
 _INNER: Final = 400 << 20
 
@@ -48,13 +48,13 @@ def _power(bench: Bench, result: Result) -> None:
         box.systemctl("restart")
         box.until_active()
         box.systemctl("stop")
-        box.drop(_PICTURES, width=420, durable=True)
+        box.drop(_PICTURES, width=320, durable=True)
         box.machine.run("sync")
         seen = f"/proc/{box.machine.keeper}/root{place}"
         box.systemctl("start")
         taken = 0
         while taken < _CUTS and box.delivered() < _PICTURES:
-            time.sleep(rng.uniform(0.05, 1.2))
+            time.sleep(rng.uniform(0.1, 3.0))
             run_tool("cp", "--reflink=always", f"{seen}/outer/inner.img", f"{seen}/outer/cut-{taken}.img")
             taken += 1
         upper, dropped = box.machine.upper, box.dropped
