@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -33,11 +33,12 @@ def main(words: list[str]) -> int:
     if (why := obstacle()) is not None:
         print(f"skipped: {why}")
         return _SKIPPED
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every "finally"
     work = Path(tempfile.mkdtemp(prefix="srwatchd-booted-", dir=arguments.work))
     begin = time.monotonic()
     rows: list[Row] = []
+    bench = Bench(work, arguments.seed)
     try:
-        bench = Bench(work, arguments.seed)
         bench.installed()
         print(f"a machine with srwatchd installed is there after {time.monotonic() - begin:.0f} s", flush=True)
         for name in _wanted(arguments):
@@ -48,7 +49,7 @@ def main(words: list[str]) -> int:
         print(f"skipped: {error}")
         return _SKIPPED
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        bench.close()
     return 1 if any(row.problems for row in rows) else 0
 
 

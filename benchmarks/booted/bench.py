@@ -45,6 +45,7 @@ class Bench:
     seed: int = 1
     _made: dict[str, Layers] = field(default_factory=dict)
     _archive: Path | None = None
+    _machines: list[Machine] = field(default_factory=list)
 
     def random(self) -> random.Random:
         """The same numbers in every run."""
@@ -79,6 +80,7 @@ class Bench:
                 for job in [pool.submit(self.debian), pool.submit(self.archive)]:
                     job.result()
             machine = Machine(self.debian(), binds=((self.archive().parent, STICK),))
+            self._machines.append(machine)
             machine.boot()
             machine.run("sh", "-c", f"cd /root && tar -xf {STICK}/{self.archive().name}")
             machine.run("sh", "-c", "/root/srwatchd-*/install.sh --no-start", seconds=300)
@@ -86,6 +88,12 @@ class Bench:
             machine.shutdown()
             self._made["installed"] = self.debian().above(machine.upper)
         return self._made["installed"]
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for machine in self._machines:
+            machine.discard()
+        shutil.rmtree(self.work, ignore_errors=True)
 
     @contextlib.contextmanager
     def box(

@@ -34,8 +34,9 @@ _LEAN: Final = (
     "--dpkgopt=force-unsafe-io",
     *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "locale", "man")),
 )
-_TOOLS: Final = ("systemd-nspawn", "mmdebstrap", "unshare", "nsenter")
-_OWN_MOUNTS: Final = ("unshare", "--mount", "--propagation", "private")
+_TOOLS: Final = ("systemd-nspawn", "mmdebstrap", "setpriv", "unshare", "nsenter")
+_OWN_MOUNTS: Final = ("setpriv", "--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private")
+"""What runs so has its mounts to itself, and is ended with whoever started it."""
 _NSPAWN: Final = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network")
 _BOOT_SECONDS: Final = 60
 _STOP_SECONDS: Final = 60
