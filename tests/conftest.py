@@ -1,19 +1,60 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and what every process of a test run is given before its first test."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
+
+_CLONE_NEWNS: Final = 0x00020000  # linux/sched.h
+_MS_REC: Final = 0x4000  # linux/mount.h
+_MS_PRIVATE: Final = 1 << 18
+_MEMORY: Final = "/dev/shm"
+_APART: Final = tuple(
+    f"test_{name}.py" for name in ("endurance_short", "cli_small", "cli_upscale", "cli_doctor", "daemon_life")
+)
+"""Long files whose tests share nothing."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what tests mount, and what they leave in memory, in this process: both go when it goes, however it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.unshare(_CLONE_NEWNS) != 0:
+        return
+    libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
+    if os.path.isdir(_MEMORY):
+        libc.mount(b"tmpfs", os.fsencode(_MEMORY), b"tmpfs", ctypes.c_ulong(0), b"mode=1777")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n 2`` the tests of a file run in one process, so that what they share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid)
+
+    return ByFile(config, log)
+
+
+def together(nodeid: str) -> str:
+    """The same for tests that have to run in one process."""
+    file = nodeid.partition("::")[0]
+    if file.endswith(_APART):
+        return nodeid
+    return f"{file} fsrcnn_x2" if file.endswith("test_golden.py") and "fsrcnn_x2" in nodeid else file
 
 
 @pytest.fixture
 def memory_path(tmp_path):
     """A folder in memory, where an fsync costs nothing; an ordinary one where there is none."""
-    if not os.access("/dev/shm", os.W_OK):
+    if not os.access(_MEMORY, os.W_OK):
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as made:
         yield Path(made)

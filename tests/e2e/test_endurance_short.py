@@ -17,7 +17,7 @@ SCENARIOS = (
 
 def endurance(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.endurance", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=280, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110, check=False)
 
 
 @pytest.mark.slow

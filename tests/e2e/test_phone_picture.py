@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_phone_picture_comes_out_right():
     """Progressive, rotated, Display P3: upright, twice the size, same profile, same EXIF, same colours."""
     command = [sys.executable, "-m", "benchmarks.phone", "--json"]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ import cases
 import daemon
 import pictures
 
+pytestmark = pytest.mark.timeout(300)
 ENGINES = ("opencv", "openvino")
 MODELS = sorted(name for name in ("fsrcnn_x2", "fsrcnn_x3") if name in find_models(None))
 SET = {case.name: case for case in cases.cases()}
@@ -29,17 +27,17 @@ WIDE = ("p3-png.png", "adobe-png.png", "p3-16-png.png", "adobe-16-png.png", "tur
 
 
 @functools.cache
-def served(engine: str, model: str) -> daemon.Served:
+def served(engine: str, model: str, root: Path) -> daemon.Served:
     """One run of the daemon for all tests: the set as it is, and a few pictures in every other way."""
-    root = Path(tempfile.mkdtemp(prefix="srwatchd-golden-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
     sources = {"same": [*SET.values(), *extra(), *DOCUMENTS.values()]}
     if model == MODELS[-1]:
         sources |= {name: [SET[each] for each in CONVERTED] for name in SUFFIXES}
         sources |= {"srgb": [SET[each] for each in WIDE], "strip": [SET["turned-6-jpg.jpg"]]}
         sources |= {"nogps": [SET["turned-6-jpg.jpg"], SET["turned-6-tif.tif"]]}
         sources["webp"] = [*sources["webp"], SET["grey-gamma-png.png"]]
-    run = daemon.served(root, sources, engine=engine, model=model, scale=find_models(None)[model].scale)
+    run = daemon.served(
+        root / f"{engine}-{model}", sources, engine=engine, model=model, scale=find_models(None)[model].scale
+    )
     assert run.status == 3, run.log[-3000:]  # the animated PNG is refused
     return run
 
@@ -58,15 +56,21 @@ def extra() -> list[cases.Case]:
     ]
 
 
+@pytest.fixture(scope="session")
+def room(tmp_path_factory) -> Path:
+    """Where the daemons run."""
+    return tmp_path_factory.mktemp("golden")
+
+
 @pytest.fixture(params=[(engine, model) for model in MODELS for engine in ENGINES], ids="-".join)
-def run(request) -> daemon.Served:
-    return served(*request.param)
+def run(request, room) -> daemon.Served:
+    return served(*request.param, room)
 
 
 @pytest.fixture(params=ENGINES)
-def full(request) -> daemon.Served:
+def full(request, room) -> daemon.Served:
     """The run with the other folders, too."""
-    return served(request.param, MODELS[-1])
+    return served(request.param, MODELS[-1], room)
 
 
 def difference(found, wanted) -> float:
@@ -225,9 +229,9 @@ def test_a_grey_profile_survives_where_there_is_no_grey(full):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", [name for name, case in SET.items() if case.target in ("png", "tiff")])
-def test_the_engines_agree(name, model):
+def test_the_engines_agree(name, model, room):
     """Lossless results of the two engines are within one level of each other on average."""
-    one, other = (daemon.reduced(served(engine, model).result(name).pixels, 1) for engine in ENGINES)
+    one, other = (daemon.reduced(served(engine, model, room).result(name).pixels, 1) for engine in ENGINES)
     assert difference(one, other) <= 1.0
 
 

@@ -17,7 +17,7 @@ from srwatchd.config import find_models
 
 ROOT = Path(__file__).parents[2]
 KODAK = ROOT.parent / "shared" / "bench" / "Kodak"
-PATIENCE = 120.0
+PATIENCE = 60.0
 
 
 def small_model():

@@ -37,6 +37,8 @@ def service(tmp_path_factory):
 
 
 def sidecar(service, folder, name):
+    """The reason beside a quarantined source, which comes after it."""
+    service.await_file(folder, "error", name)
     return json.loads(service.await_file(folder, "error", f"{name}.error.json").read_text())
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +15,8 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 import commands
 import hostile_files
+
+pytestmark = pytest.mark.timeout(300)
 
 NAMES = [
     "new\nline.png", "escape\x1b[31mred.png", "bell\x07.png", "tab\t.png", "back\\slash.png", "quote'\".png",
@@ -40,6 +38,9 @@ class Dropped:
     status: int = -1
     log: bytes = b""
     sources: dict[bytes, bytes] = field(default_factory=dict)
+
+    def __post_init__(self):
+        (self.root / "in").mkdir()
 
     def drop(self, name, content):
         name = os.fsencode(name)
@@ -79,17 +80,10 @@ class Dropped:
         return json.loads(text)
 
 
-def made() -> Dropped:
-    root = Path(tempfile.mkdtemp(prefix="srwatchd-hostile-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-    (root / "in").mkdir()
-    return Dropped(root)
-
-
-@functools.cache
-def broken() -> Dropped:
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory) -> Dropped:
     """One run with every broken file, and good ones among them."""
-    dropped = made()
+    dropped = Dropped(tmp_path_factory.mktemp("broken"))
     for files in (hostile_files.cut(), hostile_files.zero_tails(), hostile_files.flipped(), hostile_files.accepted()):
         for name, content in files.items():
             dropped.drop(name, content)
@@ -98,10 +92,10 @@ def broken() -> Dropped:
     return dropped.serve()
 
 
-@functools.cache
-def named() -> Dropped:
+@pytest.fixture(scope="module")
+def named(tmp_path_factory) -> Dropped:
     """One run with good pictures of hostile names, and things in the inbox that are no files."""
-    dropped = made()
+    dropped = Dropped(tmp_path_factory.mktemp("named"))
     for number, name in enumerate([*NAMES, *ALIKE]):
         dropped.drop(name, commands.png(shade=number))
     secret = dropped.root / "secret.txt"
@@ -125,20 +119,20 @@ def named() -> Dropped:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*hostile_files.cut(), *hostile_files.zero_tails()])
-def test_a_picture_without_its_end_is_refused(name):
+def test_a_picture_without_its_end_is_refused(name, broken):
     """Cut at any tenth, or with zeros for its end, no picture passes for whole, and the reason is told."""
-    assert broken().place(name) == "err"
-    told = broken().sidecar(name)
+    assert broken.place(name) == "err"
+    told = broken.sidecar(name)
     assert told["code"] in ("incomplete", "not_a_picture")
     assert told["hint"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", hostile_files.flipped())
-def test_a_picture_with_changed_bytes_ends_somewhere(name):
+def test_a_picture_with_changed_bytes_ends_somewhere(name, broken):
     """Changed bytes may pass unseen, but the file is in one place, and a refusal says why."""
-    if broken().place(name) == "err":
-        assert broken().sidecar(name)["code"] in (
+    if broken.place(name) == "err":
+        assert broken.sidecar(name)["code"] in (
             "incomplete",
             "not_a_picture",
             "unsupported_content",
@@ -148,10 +142,10 @@ def test_a_picture_with_changed_bytes_ends_somewhere(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", hostile_files.refused())
-def test_each_attack_is_refused_for_its_reason(name):
+def test_each_attack_is_refused_for_its_reason(name, broken):
     """Bombs, floods of pieces, pages and foreign formats: each with its code, a message and what to do."""
-    assert broken().place(name) == "err"
-    told = broken().sidecar(name)
+    assert broken.place(name) == "err"
+    told = broken.sidecar(name)
     assert told["code"] == hostile_files.refused()[name][1], told
     assert told["message"]
     assert told["hint"]
@@ -160,66 +154,66 @@ def test_each_attack_is_refused_for_its_reason(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", hostile_files.accepted())
-def test_odd_pictures_are_delivered(name):
+def test_odd_pictures_are_delivered(name, broken):
     """The smallest, the longest and those with a flood of harmless extras are enlarged like any other."""
-    assert broken().place(name) == "kept", broken().sidecar(name)
+    assert broken.place(name) == "kept", broken.sidecar(name)
 
 
 @pytest.mark.slow
-def test_no_worker_was_lost():
+def test_no_worker_was_lost(broken):
     """None of all these killed, hung or starved a worker, and none was a defect."""
-    log = broken().log.decode()
-    assert broken().status == 3
+    log = broken.log.decode()
+    assert broken.status == 3
     for word in ("worker_died", "worker_hung", "out_of_memory", "internal_error", "Traceback"):
         assert word not in log
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_any_name_is_kept(name):
+def test_any_name_is_kept(name, named):
     """Whatever it is called, a picture is enlarged, and its source archived under its own name."""
-    assert named().place(name) == "kept"
+    assert named.place(name) == "kept"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWINNED, ids=ascii)
-def test_a_name_that_others_take_for_the_same_gets_a_number(name):
+def test_a_name_that_others_take_for_the_same_gets_a_number(name, named):
     """Archives are read over networks and copied to other systems; there the two would be one file."""
     alike = {os.fsencode(each) for each in (name, *TWINNED[name])}
     numbered = {each[:-4] + b" (1)" + each[-4:] for each in alike}
-    assert len(named().names("kept") & alike) == 1
-    assert len(named().names("kept") & numbered) == 1
+    assert len(named.names("kept") & alike) == 1
+    assert len(named.names("kept") & numbered) == 1
 
 
 @pytest.mark.slow
-def test_every_name_has_its_own_result():
+def test_every_name_has_its_own_result(named):
     """No two names share a result: a.jpg, a.png and A.PNG, composed and decomposed letters, long names cut short."""
-    assert len(named().names("done")) == len(NAMES) + len(ALIKE)
-    assert all(len(name) <= 255 for name in named().names("done"))
+    assert len(named.names("done")) == len(NAMES) + len(ALIKE)
+    assert all(len(name) <= 255 for name in named.names("done"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["link.png", "folder", "loop.png", "fifo.png", "socket.png"])
-def test_what_is_no_file_is_left_alone(name):
+def test_what_is_no_file_is_left_alone(name, named):
     """Links, pipes and sockets are neither followed nor moved, and nothing is made of them."""
-    assert os.fsencode(name) in named().names("in")
-    assert not any(name.split(".")[0].encode() in result for result in named().names("done"))
+    assert os.fsencode(name) in named.names("in")
+    assert not any(name.split(".")[0].encode() in result for result in named.names("done"))
 
 
 @pytest.mark.slow
-def test_a_linked_secret_stays_secret():
+def test_a_linked_secret_stays_secret(named):
     """A hard link to somebody's file is refused as no picture; the file itself is as it was."""
-    assert named().place("hard.png") == "err"
-    assert named().sidecar("hard.png")["code"] == "not_a_picture"
-    assert (named().root / "secret.txt").read_bytes() == SECRET
-    assert (named().root / "secret.txt").stat().st_mode & 0o777 == 0o600
+    assert named.place("hard.png") == "err"
+    assert named.sidecar("hard.png")["code"] == "not_a_picture"
+    assert (named.root / "secret.txt").read_bytes() == SECRET
+    assert (named.root / "secret.txt").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("run", [broken, named])
-def test_nothing_unescaped_is_written(run):
+@pytest.mark.parametrize("run", ["broken", "named"])
+def test_nothing_unescaped_is_written(request, run):
     """Log, ledger and sidecars are lines of printable text, whatever names and contents were."""
-    dropped = run()
+    dropped = request.getfixturevalue(run)
     ledger = dropped.root / "var" / "audit" / "audit.jsonl"
     for text in (dropped.log, ledger.read_bytes()):
         for line in text.decode("utf-8").splitlines():
@@ -231,7 +225,7 @@ def test_nothing_unescaped_is_written(run):
 
 
 @pytest.mark.slow
-def test_the_ledger_holds():
+def test_the_ledger_holds(named):
     """The chain is whole after names of every kind."""
-    checked = commands.srwatchd("audit", "verify", "--config", named().root / "srwatchd.yaml")
+    checked = commands.srwatchd("audit", "verify", "--config", named.root / "srwatchd.yaml")
     assert checked.returncode == 0, checked.stdout + checked.stderr

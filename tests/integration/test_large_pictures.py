@@ -24,6 +24,7 @@ def large(*words, patience=280):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_kind_at_the_smallest_limit(tmp_path):
     """Streamed ones, one for which the networks are put away, and one that is refused with figures before inference."""
     *delivered, refused = large("--short", "--directory", str(tmp_path))
