@@ -52,6 +52,7 @@ HINTS: Final[dict[str, str]] = {
     "too_large_for_memory": "Raise memory_limit, or choose a model with a smaller scale.",
     "format_limit": "Choose another output.format (PNG and TIFF have no such limit), or set output.on_format_limit.",
     "name_taken": "Move the result of that name out of the done folder, or set output.on_conflict to rename.",
+    "name_refused": "Drop it again under a plain name: letters, digits, no characters such as : ? * in it.",
     "cannot_encode": "Choose another output.format, and report the picture if it should work.",
     "result_not_plausible": "The result did not look like its source on any engine. Run `srwatchd models verify`.",
     "writer_never_closed": "A program has kept it open for writing longer than max_hold. Close it, then retry.",

@@ -7,7 +7,7 @@ from it by :func:`diagram`.
 from __future__ import annotations
 
 import enum
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 __all__ = [
@@ -162,7 +162,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The durable memory of a job: one small file in the inbox's private folder."""
+    """The durable memory of a job: one small file in the inbox's private folder.
+
+    ``facts`` is what the ledger is to be told of how the result was made, by the names of the ledger's fields.
+    """
 
     job: str
     folder: str
@@ -178,6 +181,7 @@ class Record:
     user: str = ""
     origin: str = ""
     """How address and user are known."""
+    facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from srwatchd.intake.claims import Claims
 from srwatchd.intake.inbox import Inbox
 from srwatchd.intake.look import look
 from srwatchd.intake.origins import Origins
+from srwatchd.job import State
 from srwatchd.pipeline.custody import Custody
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Bench:
         for orphan in self.claims.orphans():
             self.unfinished.discard(orphan.record.job)
             record = self.custody.recover(orphan.record, present=orphan.source_present)
-            if record is not None:
+            if record.state is State.CLAIMED:
                 left.append(record)
         for job in self.unfinished:
             self.ledger.append([Entry("job.released", "unknown", job=job)])
@@ -155,13 +156,13 @@ class Bench:
     def seen(self, name: str) -> Snapshot:
         return look(self.inbox, name, lease=False).snapshot
 
-    def finish(self, record: Record, path: str = "", content: bytes = b"result") -> Record:
+    def finish(self, record: Record, path: str = "", content: bytes = b"result", **facts: Any) -> Record:
         """Stage, fill and deliver a result as a run does."""
         record = self.custody.fingerprint(record)
         staged = self.custody.stage(record, path or result_of(record))
         try:
             os.write(staged.fd, content)
-            return self.custody.finish(record, staged, path or result_of(record), {})
+            return self.custody.finish(record, staged, path or result_of(record), facts)
         finally:
             self.custody.discard(staged)
 

@@ -47,7 +47,6 @@ class Dispatcher:
         self.folders = {folder.config.id: folder for folder in folders}
         self.runs: dict[asyncio.Task[Outcome], JobRun] = {}
         self.wake = wake
-        self.counts = dict.fromkeys(Verdict, 0)
         self.turned = time.monotonic()
         self._slots = slots
         self._start = start
@@ -114,7 +113,6 @@ class Dispatcher:
             run.folder.settled(run, None)
             return
         outcome = task.result()
-        self.counts[outcome.verdict] += 1
         wait = 0.0
         if outcome.verdict is Verdict.RETRY and outcome.record is not None:
             wait = _wait(run.folder, outcome.record)

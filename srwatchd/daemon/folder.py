@@ -13,7 +13,7 @@ import structlog
 from srwatchd.audit import Entry
 from srwatchd.daemon.faults import host_error
 from srwatchd.daemon.holds import Hold
-from srwatchd.daemon.jobrun import INTERRUPTIONS, UNDECODABLE, Outcome, Verdict
+from srwatchd.daemon.jobrun import UNDECODABLE, Outcome, Verdict
 from srwatchd.daemon.lane import Lane
 from srwatchd.daemon.news import News
 from srwatchd.daemon.premises import Premises
@@ -21,7 +21,7 @@ from srwatchd.daemon.waiting import FILE_HOLDS, OLD_SECONDS, concerns_source, se
 from srwatchd.daemon.workqueue import Work, WorkQueue
 from srwatchd.errors import HINTS, HostError, InstanceError
 from srwatchd.intake.settle import Settler, WaitReason
-from srwatchd.job import State
+from srwatchd.job import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -41,7 +41,6 @@ _ROUND_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 3.0
 _BATCH: Final = 32
 _STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
-_MOVING: Final = frozenset({State.DELIVERING, State.ARCHIVING, State.QUARANTINING})
 _CLAIMED_SECONDS: Final = 60.0
 """Until the next try with a claimed source that cannot be read."""
 
@@ -169,14 +168,13 @@ class ServedFolder:
         live, ended_well = set(working), False
         for orphan in await self.lane.run(premises.orphans, working):
             self._services.unfinished.discard(orphan.record.job)
-            record = await self.lane.run(premises.custody.recover, orphan.record, present=orphan.source_present)
-            if record is None:
-                if orphan.record.state in _MOVING:
-                    ended_well = True
-                    self._news.recovered(orphan.record)
-                continue
-            if orphan.interruptions >= INTERRUPTIONS:
-                await self.lane.run(premises.give_up, record, orphan.interruptions)
+            record = await self.lane.run(premises.recover, orphan)
+            if record.state in FINAL:
+                verdict = Verdict(record.state.value)
+                self.counts[verdict] += 1
+                ended_well = ended_well or verdict is not Verdict.RELEASED
+                self._news.recovered(record)
+                _log.info("recovered", folder=self.config.id, name=record.name, job=record.job, ended=verdict.value)
             elif orphan.interruptions:
                 live.add(record.job)
                 self._queue.add_interrupted(record)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -205,9 +206,9 @@ class Generation:
         return f"{waiting} waiting, {len(running)} in work{current}" + (f", held: {' '.join(held)}" if held else "")
 
     def totals(self) -> dict[str, int]:
-        """How many runs ended how, since this configuration took effect."""
-        counts = {} if self._dispatcher is None else self._dispatcher.counts
-        return {verdict.value: number for verdict, number in counts.items() if number}
+        """How many runs and recoveries ended how, since this configuration took effect."""
+        counts: Counter[Verdict] = sum((folder.counts for folder in self.folders.values()), Counter())
+        return {verdict.value: number for verdict, number in counts.items()}
 
     def status(self) -> dict[str, Any]:
         """What ``srwatchd status --json`` prints."""

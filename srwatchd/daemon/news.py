@@ -34,8 +34,10 @@ class News:
             self._hook(outcome.verdict, outcome.record)
 
     def recovered(self, record: Record) -> None:
-        """A recovery has brought a job to its end; ``record`` is as it was found."""
-        verdict = Verdict.QUARANTINED if record.state is State.QUARANTINING else Verdict.DELIVERED
+        """A recovery has brought a job to its end."""
+        if record.state is State.RELEASED:
+            return
+        verdict = Verdict(record.state.value)
         code = record.failure.code if record.failure is not None else ""
         self._services.tally.recovered(self._config.id, verdict, code)
         self._hook(verdict, record)

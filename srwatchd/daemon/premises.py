@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from srwatchd.daemon.jobrun import INTERRUPTIONS
 from srwatchd.errors import HostError, TransientError
 from srwatchd.intake.attribution import Attribution
 from srwatchd.intake.claims import Claims
@@ -16,7 +17,7 @@ from srwatchd.intake.look import NotAPlainFileError, check_movable, look, open_s
 from srwatchd.intake.mounts import mount_of, timing_of
 from srwatchd.intake.scan import scan
 from srwatchd.intake.watch import Watcher
-from srwatchd.job import Failure
+from srwatchd.job import Failure, State
 from srwatchd.pipeline.custody import Custody
 from srwatchd.storage import host_errors
 
@@ -218,11 +219,17 @@ class Premises:
         """Claims on the disk that no run of ours works on."""
         return [orphan for orphan in self._claims.orphans() if orphan.record.job not in working]
 
-    def give_up(self, record: Record, interruptions: int) -> None:
-        """Quarantine a picture during which the daemon died again and again."""
-        error = f"the daemon ended {interruptions} times while it worked on this picture"
+    def recover(self, orphan: Orphan) -> Record:
+        """Go on with a claim that nobody works on; ``claimed`` when it is to be run again, else it is over.
+
+        A picture during which the daemon died again and again is quarantined.
+        """
+        record = self.custody.recover(orphan.record, present=orphan.source_present)
+        if record.state is not State.CLAIMED or orphan.interruptions < INTERRUPTIONS:
+            return record
+        error = f"the daemon ended {orphan.interruptions} times while it worked on this picture"
         failure = Failure("interrupted_too_often", error, "Drop a smaller picture, or check the machine's memory.")
-        self.custody.quarantine(record, failure)
+        return self.custody.quarantine(record, failure)
 
     def close(self) -> None:
         """Stop watching and give the inbox back."""

@@ -22,6 +22,7 @@ __all__ = [
     "first_free",
     "key",
     "numbered",
+    "portable",
     "quarantine_name",
     "result_name",
     "sidecar_name",
@@ -36,6 +37,8 @@ SIDECAR_SUFFIX: Final = ".error.json"
 _LONGEST_EXTENSION: Final = 16
 _SCALE_ENDING: Final = re.compile(r"[_-]x[0-9]+(?:\.[0-9]+)?\Z")
 _LINEAR: Final = 16
+_NOT_EVERYWHERE: Final = frozenset('"*:<>?\\|/')
+"""Printable ASCII that vfat and Windows do not take in a name."""
 
 
 def result_name(template: str, name: str, *, fields: Mapping[str, str], extension: str, limit: int = NAME_LIMIT) -> str:
@@ -73,6 +76,11 @@ def numbered(name: str, number: int, *, limit: int = NAME_LIMIT) -> str:
 def quarantine_name(name: str, number: int = 0, *, limit: int = NAME_LIMIT) -> str:
     """Like :func:`numbered`, short enough that ``<name>.error.json`` fits beside it."""
     return numbered(name, number, limit=limit - len(SIDECAR_SUFFIX))
+
+
+def portable(name: str, *, limit: int = NAME_LIMIT) -> str:
+    """``name`` in characters that every file system takes, letters without their accents, all others as "_"."""
+    return "/".join(numbered(_plain(part), 0, limit=limit) for part in name.split("/"))
 
 
 def sidecar_name(name: str) -> str:
@@ -136,6 +144,14 @@ def _fill(template: str, fields: dict[str, str]) -> str:
             raise ValueError(f"the template {template!r} may name only {sorted(fields)}, not {field!r}")
         made.append(fields[field])
     return "".join(made)
+
+
+def _plain(part: str) -> str:
+    letters = (letter for letter in unicodedata.normalize("NFKD", part) if not unicodedata.combining(letter))
+    fit = (letter if " " <= letter <= "~" and letter not in _NOT_EVERYWHERE else "_" for letter in letters)
+    plain = "".join(fit)
+    kept = plain.rstrip(". ")
+    return kept + "_" * (len(plain) - len(kept))
 
 
 def _size(text: str) -> int:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.delivery.names import sidecar_name, split
+from srwatchd.delivery.refusals import refused_names
 from srwatchd.errors import HINTS
 from srwatchd.storage import host_errors, sync_directory
 
@@ -53,7 +54,7 @@ def write_sidecar(destination: Destination, name: str, data: Mapping[str, Any]) 
     """Write the sidecar of the quarantined file ``name`` (root-relative), durably and exclusively.
 
     ``data["job"]`` names the job. Done before, by the same job, it is left as it is. Raises FileExistsError when
-    another sidecar or anything at ``name`` itself is there; HostError otherwise.
+    another sidecar or anything at ``name`` itself is there, PermanentError ``name_refused``; HostError otherwise.
 
     Crash before the rename: a hidden staged file, replaced by a repetition. After it: the sidecar, recognised by a
     repetition.
@@ -62,7 +63,7 @@ def write_sidecar(destination: Destination, name: str, data: Mapping[str, Any]) 
     folder, base = split(name)
     place = sidecar_name(name)
     with destination.directory(folder, make=True) as here:
-        with host_errors(destination.root / place, "looking for"):
+        with host_errors(destination.root / place, "looking for"), refused_names(destination.root / place):
             if _written_by(split(place)[1], here) == job:
                 sync_directory(here)
                 return

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from srwatchd.delivery.names import split
+from srwatchd.delivery.refusals import refused_names
 from srwatchd.errors import TransientError
 from srwatchd.job import Placement
 from srwatchd.storage import hash_descriptor, host_errors, rename_exclusive, sync_directory
@@ -103,7 +104,8 @@ def move_source(
     ``record`` must make the placement durable; it is called before every step that makes the name. ``planned`` is what
     was recorded before a crash. Returns the placement, or None when neither the claim nor the planned file is there.
     Raises FileExistsError when ``name`` is taken (the claim is untouched), TransientError ``source_changed`` when its
-    bytes are not those of ``claim.sha256`` or change under the copy, HostError otherwise. A renamed source keeps owner,
+    bytes are not those of ``claim.sha256`` or change under the copy, PermanentError ``name_refused``, and HostError
+    otherwise. A renamed source keeps owner,
     mode and times; a copied one keeps its modification time and gets the destination's mode and group.
     """
     if planned is not None and destination.find(planned):
@@ -125,7 +127,7 @@ def _rename(claim: Claim, destination: Destination, name: str) -> bool:
     place = destination.root / name
     with destination.directory(folder, make=True) as here:
         taken = False
-        with host_errors(place, "moving the source to"):
+        with host_errors(place, "moving the source to"), refused_names(place):
             try:
                 rename_exclusive(claim.name, base, source_fd=claim.dir_fd, target_fd=here)
             except FileExistsError:

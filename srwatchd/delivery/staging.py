@@ -14,7 +14,8 @@ in place, after the rename      the final name                       find says T
 in place, link made, no unlink  both names, one inode                find as above; sweep removes the hidden name
 ==============================  ===================================  ============================================
 
-Every method raises HostError for what the machine does wrong. The root is never made here: a missing one is
+Every method raises HostError for what the machine does wrong, and those that make a file or folder PermanentError
+``name_refused`` when the file system does not take its name. The root is never made here: a missing one is
 ``folder_missing``. Descriptors of directories are opened without following links below the root.
 """
 
@@ -30,7 +31,8 @@ from typing import TYPE_CHECKING, Final, Self
 from srwatchd.delivery.groups import give_group
 from srwatchd.delivery.leftovers import lock, remove_leftovers, staged_name
 from srwatchd.delivery.names import NAME_LIMIT, split
-from srwatchd.errors import HostError
+from srwatchd.delivery.refusals import refused_names, takes
+from srwatchd.errors import HostError, PermanentError
 from srwatchd.job import Placement
 from srwatchd.storage import (
     hash_descriptor,
@@ -125,7 +127,12 @@ class Staged:
 
     def rename(self, base: str) -> None:
         """:meth:`Destination.place` without its checks; raises OSError untranslated."""
-        rename_exclusive(self.name, base, source_fd=self._directory_fd, target_fd=self._directory_fd)
+        try:
+            rename_exclusive(self.name, base, source_fd=self._directory_fd, target_fd=self._directory_fd)
+        except OSError as error:
+            if error.errno == errno.ENOTSUP and not takes(base, dir_fd=self._directory_fd):  # vfat says both by EINVAL
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), base) from error
+            raise
         sync_directory(self._directory_fd)
 
 
@@ -151,7 +158,7 @@ class Destination:
         try:
             with contextlib.ExitStack() as stack:
                 place = self.root / folder
-                with host_errors(place, "opening the folder"), _nothing_in_the_way(place):
+                with host_errors(place, "opening the folder"), _nothing_in_the_way(place), refused_names(place):
                     descriptor = stack.enter_context(
                         open_beneath(
                             root_fd,
@@ -189,6 +196,8 @@ class Destination:
                     return None
                 lock(descriptor)
                 staged = Staged(self, folder, name=name, fd=descriptor, directory_fd=os.dup(here))
+        except PermanentError:
+            return None
         except HostError as error:
             if error.code == "folder_missing" and folder and self.root.is_dir():
                 return None
@@ -211,7 +220,7 @@ class Destination:
             raise ValueError(f"{name!r} does not lie in the folder {staged.folder!r} where it was staged")
         staged.placement(name)
         taken = False
-        with host_errors(self.root / name, "placing"):
+        with host_errors(self.root / name, "placing"), refused_names(self.root / name):
             if not staged.is_linked():
                 message = f"somebody removed or replaced the unfinished file of {self.root / name}"
                 raise HostError("io_error", message, path=str(self.root / name))
@@ -230,14 +239,17 @@ class Destination:
         (NFS, btrfs, a second disk), and a second file with that name, that inode number and those bytes does no harm.
         """
         folder, base = split(placement.name)
+        place = self.root / placement.name
         try:
-            with self.directory(folder) as here, host_errors(self.root / placement.name, "reading"):
+            with self.directory(folder) as here, host_errors(place, "reading"), refused_names(place):
                 descriptor = _open_recorded(base, placement, dir_fd=here, flags=os.O_RDONLY)
                 if descriptor is None:
                     return False
                 os.close(descriptor)
                 sync_directory(here)
                 return True
+        except PermanentError:
+            return False
         except HostError as error:
             if error.code == "folder_missing" and folder and self.root.is_dir():
                 return False

@@ -8,6 +8,9 @@ A name is free when nothing has it, byte for byte; that is what the kernel decid
 only as a courtesy to clients that fold case or Unicode forms, a name is also avoided when an existing one differs only
 by these. That look costs the same in a folder of any size: at most :data:`LISTED` entries are read, and a few
 spellings of the name itself are tried. In a larger folder a differently spelled twin can be missed.
+
+A result whose name the file system does not take is the picture's failure. A source has to go somewhere: it gets its
+name in plain characters then.
 """
 
 from __future__ import annotations
@@ -19,13 +22,24 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
-from srwatchd.delivery.names import NAME_LIMIT, first_free, key, numbered, quarantine_name, sidecar_name, split
+from srwatchd.delivery.names import (
+    NAME_LIMIT,
+    first_free,
+    key,
+    numbered,
+    portable,
+    quarantine_name,
+    sidecar_name,
+    split,
+)
+from srwatchd.delivery.refusals import REFUSALS
 from srwatchd.delivery.sidecar import remove_sidecar, write_sidecar
 from srwatchd.delivery.source import move_source
+from srwatchd.errors import HostError, PermanentError
 from srwatchd.storage import host_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from srwatchd.delivery.source import Claim
     from srwatchd.delivery.staging import Destination, Staged
@@ -70,10 +84,14 @@ def archive(
     """
     if planned is not None and destination.find(planned):
         return move_source(claim, destination, name=planned.name, planned=planned, record=record)
-    for free in free_names(destination, name):
-        with contextlib.suppress(FileExistsError):
-            return move_source(claim, destination, name=free, record=record)
-    raise AssertionError
+
+    def move(names: Iterable[str]) -> Placement | None:
+        for free in names:
+            with contextlib.suppress(FileExistsError):
+                return move_source(claim, destination, name=free, record=record)
+        raise AssertionError
+
+    return _under_a_name_it_takes(destination, name, move)
 
 
 def quarantine(
@@ -100,20 +118,43 @@ def quarantine(
     """
     if planned is not None and destination.find(planned):
         return move_source(claim, destination, name=planned.name, planned=planned, record=record)
+
+    def move(names: Iterable[str]) -> Placement | None:
+        for free in names:
+            placement = claim.placement(free)
+            if placement is None:
+                return None
+            record(placement)
+            with contextlib.suppress(FileExistsError):
+                write_sidecar(destination, free, data)
+                try:
+                    return move_source(claim, destination, name=free, planned=placement, record=record)
+                except (FileExistsError, PermanentError):
+                    remove_sidecar(destination, free, claim.job)
+                    raise
+        raise AssertionError
+
     first = [planned.name] if planned is not None else []
-    for free in itertools.chain(first, free_names(destination, name, sidecar=True)):
-        placement = claim.placement(free)
-        if placement is None:
-            return None
-        record(placement)
-        with contextlib.suppress(FileExistsError):
-            write_sidecar(destination, free, data)
-            try:
-                return move_source(claim, destination, name=free, planned=placement, record=record)
-            except FileExistsError:
-                remove_sidecar(destination, free, claim.job)
-                raise
-    raise AssertionError
+    return _under_a_name_it_takes(destination, name, move, first=first, sidecar=True)
+
+
+def _under_a_name_it_takes(
+    destination: Destination,
+    name: str,
+    move: Callable[[Iterable[str]], Placement | None],
+    *,
+    first: Iterable[str] = (),
+    sidecar: bool = False,
+) -> Placement | None:
+    """What ``move`` gives for free names of ``name``, or of its plain form where the file system does not take it."""
+    try:
+        return move(itertools.chain(first, free_names(destination, name, sidecar=sidecar)))
+    except PermanentError:
+        plain = portable(name, limit=destination.name_limit())
+    try:
+        return move(free_names(destination, plain, sidecar=sidecar))
+    except PermanentError as error:  # it is in custody and has nowhere else to go
+        raise HostError("io_error", error.message, path=str(destination.root)) from error
 
 
 def free_names(destination: Destination, name: str, *, sidecar: bool = False, numbering: bool = True) -> Iterator[str]:
@@ -160,8 +201,10 @@ class _Look:
     def _exists(self, base: str) -> bool:
         try:
             os.stat(base, dir_fd=self._descriptor, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
+        except OSError as error:
+            if error.errno == errno.ENOENT or error.errno in REFUSALS:
+                return False
+            raise
         return True
 
     def _listing(self) -> frozenset[str]:

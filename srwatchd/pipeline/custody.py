@@ -31,18 +31,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srwatchd.audit import Entry
 from srwatchd.delivery import Claim, Destination, archive, delete_source, deliver, quarantine, sidecar_data
 from srwatchd.errors import HostError, PermanentError, TransientError
 from srwatchd.intake.look import Lease, NotAPlainFileError, look
 from srwatchd.intake.owners import owner_name
 from srwatchd.job import Attempt, Event, Failure, Record, State
+from srwatchd.pipeline.accounts import Accounts
 from srwatchd.pipeline.pen import Pen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from srwatchd.audit import Ledger, Outcome
+    from srwatchd.audit import Ledger
     from srwatchd.config import Folder
     from srwatchd.delivery import Staged
     from srwatchd.intake.attribution import Attribution
@@ -77,10 +77,8 @@ class Custody:
         self._inbox = inbox
         self._claims = claims
         self._attribution = attribution
-        self._ledger = ledger
+        self._accounts = Accounts(folder, ledger, finished)
         self._lease = lease
-        self._finished = finished
-        self._open: dict[str, Record] = {}
         output = folder.output
         self.done, self.error, self.archive = (
             Destination(root, file_mode=output.file_mode, dir_mode=output.dir_mode, group=output.group)
@@ -98,13 +96,12 @@ class Custody:
         lease = self._lease and not busy
         self._unchanged(snapshot, lambda: look(self._inbox, snapshot.name, lease=lease))
         record, facts = self._begun(snapshot)
-        self._write(record, "job.claimed", "unknown", facts)
-        self._open[record.job] = record
+        self._accounts.begin(record, "job.claimed", "unknown", facts)
         try:
             self._claims.take(record)
         except (TransientError, HostError) as error:
             if isinstance(error, TransientError) or error.code == "source_unmovable":  # else it may still be ours
-                self._close(record, "job.released", "failure", reason=error.message)
+                self._accounts.close(record, "job.released", "failure", reason=error.message)
             raise
         self._attribution.taken(snapshot)
         record = record.after(Event.CLAIM)
@@ -141,8 +138,8 @@ class Custody:
         released = record.after(Event.RELEASE)
         self._attribution.given_back(record)
         name = self._claims.release(record)
-        self._close(released, "job.released", "success", {"srwatchd.detail.released_as": name}, reason=reason)
-        self._finished.discard(record.job)  # its record is gone, so nothing of it can be repeated
+        self._accounts.close(released, "job.released", "success", {"srwatchd.detail.released_as": name}, reason=reason)
+        self._accounts.forget(record.job)
         return released
 
     def note(self, record: Record, attempt: Attempt) -> Record:
@@ -156,7 +153,7 @@ class Custody:
             "srwatchd.attempt.limit": self.folder.retry.max_attempts,
             "srwatchd.engine.name": attempt.engine or None,
         }
-        self._write(noted, "job.attempt_failed", "failure", fields)
+        self._accounts.write(noted, ("job.attempt_failed", "failure", fields))
         return noted
 
     def fail(self, record: Record, attempt: Attempt) -> Record:
@@ -182,9 +179,10 @@ class Custody:
         """Deliver the verified result, archive (or delete) the source, write the outcome, forget the record."""
         self._unchanged(record.snapshot, lambda: self._claims.look(record, lease=self._lease))
         staged.seal()
-        self._write(record, "job.delivering", "unknown", {"srwatchd.result.path": str(self.done.root / path)})
-        delivering = self._deliver(record.after(Event.DELIVER), staged, path)
-        return self._put_away(delivering.after(Event.ARCHIVE), facts)
+        where = {"srwatchd.result.path": str(self.done.root / path)}
+        self._accounts.write(record, ("job.delivering", "unknown", where))
+        delivering = self._deliver(record.after(Event.DELIVER, facts=dict(facts)), staged, path)
+        return self._put_away(delivering.after(Event.ARCHIVE))
 
     def quarantine(self, record: Record, failure: Failure) -> Record:
         """Move the source to the error folder with its reason beside it."""
@@ -192,43 +190,53 @@ class Custody:
 
     # -- after a crash, or after a hold --------------------------------------------------------------------------
 
-    def recover(self, record: Record, *, present: bool) -> Record | None:
+    def recover(self, record: Record, *, present: bool) -> Record:
         """Go on from what lies on the disk; ``present``: the claimed source is there.
 
-        Returns the record, ``claimed``, when the job is to be run (again), None when it is over.
+        Returns the record: ``claimed`` when the job is to be run (again), in a final state when it is over.
         """
-        self._write(record, "job.recovered", "success", {"srwatchd.state": record.state.value})
-        self._open[record.job] = record
+        self._accounts.begin(record, "job.recovered", "success", {"srwatchd.state": record.state.value})
         if record.state is State.DELIVERING:
-            if record.result is not None and self.done.find(record.result):
-                self._put_away(record.after(Event.ARCHIVE), {})
-                return None
-            staged = self.done.reopen(record.result, record.job) if record.result is not None else None
-            if staged is not None and record.result is not None:
-                with staged:
-                    self._put_away(self._deliver(record, staged, record.result.name).after(Event.ARCHIVE), {})
-                return None
+            delivered = self._delivered(record)
+            if delivered is not None:
+                return delivered
             record = record.after(Event.REDO, result=None)
         if record.state is State.ARCHIVING:
-            self._put_away(record, {})
-            return None
+            return self._put_away(record)
         if record.state is State.QUARANTINING:
-            self._quarantine(record)
-            return None
+            return self._quarantine(record)
         if not present:
             never = record.state is State.CLAIMING
             reason = "it was never moved out of the inbox" if never else "the claimed source is gone"
-            self._close(record, "job.released", "success" if never else "failure", reason=reason)
+            self._accounts.close(record, "job.released", "success" if never else "failure", reason=reason)
             self._forget(record)
-            return None
+            return record.after(Event.RELEASE)
         return replace(record, state=State.CLAIMED)
+
+    def _delivered(self, record: Record) -> Record | None:
+        """What became of a result that was about to be delivered; None when there is nothing of it any more."""
+        result = record.result
+        if result is None:
+            return None
+        if self.done.find(result):
+            return self._put_away(record.after(Event.ARCHIVE))
+        staged = self.done.reopen(result, record.job)
+        if staged is None:
+            return None
+        try:
+            with staged:
+                delivering = self._deliver(record, staged, result.name)
+        except PermanentError as error:
+            failure = Failure(error.code, error.message, error.hint)
+            return self._quarantine(record.after(Event.REDO, result=None).after(Event.QUARANTINE, failure=failure))
+        return self._put_away(delivering.after(Event.ARCHIVE))
 
     def close_accounts(self, live: Collection[str]) -> None:
         """Write the outcome of jobs that are over although an error of the host kept it from being written."""
-        for job, record in list(self._open.items()):
-            if job not in live:
-                self._close(record, "job.released", "unknown", reason="the host failed while nothing was ours any more")
-                self._finished.discard(job)
+        for record in self._accounts.owing(live):
+            reason = "the host failed while nothing was ours any more"
+            self._accounts.close(record, "job.released", "unknown", reason=reason)
+            self._accounts.forget(record.job)
 
     def sweep(self, live: set[str]) -> None:
         """Remove staged files of jobs that are not in ``live``."""
@@ -250,7 +258,7 @@ class Custody:
             raise PermanentError("name_taken", f"{path!r} exists in the done folder already") from None
         return pen.record
 
-    def _put_away(self, record: Record, facts: Mapping[str, Any]) -> Record:
+    def _put_away(self, record: Record) -> Record:
         pen = Pen(record, self._claims)
         result = record.result
         assert result is not None  # noqa: S101 - a job that archives has delivered
@@ -259,13 +267,8 @@ class Custody:
             "srwatchd.result.sha256": result.sha256,
             "srwatchd.result.size": result.size,
         }
-        if record.job not in self._finished:
-            self._ledger.append(
-                [
-                    self._entry(record, "job.delivered", "success", delivered),
-                    self._entry(record, "job.archiving", "unknown", {}),
-                ]
-            )
+        if not self._accounts.closed(record):
+            self._accounts.write(record, ("job.delivered", "success", delivered), ("job.archiving", "unknown", {}))
         where: dict[str, Any] = {}
         if self.folder.on_success == "delete":
             self._claims.save(record)
@@ -277,7 +280,7 @@ class Custody:
             placed = self._moved(record, move)
             where = {"srwatchd.archive.path": str(self.archive.root / placed.name) if placed else None}
         final = pen.record.after(Event.FINISH)
-        self._close(final, "job.completed", "success", {**delivered, **where, **facts})
+        self._accounts.close(final, "job.completed", "success", {**delivered, **where, **record.facts})
         self._forget(final)
         return final
 
@@ -288,7 +291,7 @@ class Custody:
         why = {"error.code": failure.code, "error.message": failure.message}
         if record.source is None:
             self._claims.save(record)
-            self._write(record, "job.quarantining", "unknown", why)
+            self._accounts.write(record, ("job.quarantining", "unknown", why))
         move = partial(
             quarantine,
             destination=self.error,
@@ -300,7 +303,7 @@ class Custody:
         placed = self._moved(record, move)
         final = pen.record.after(Event.FINISH)
         where = {"srwatchd.error.path": str(self.error.root / placed.name) if placed else None}
-        self._close(final, "job.quarantined", "failure", {**why, "srwatchd.hint": failure.hint, **where})
+        self._accounts.close(final, "job.quarantined", "failure", {**why, "srwatchd.hint": failure.hint, **where})
         self._forget(final)
         return final
 
@@ -341,39 +344,7 @@ class Custody:
         owner = {"file.uid": str(snapshot.owner), "file.owner": owner_name(snapshot.owner)}
         return record, {"file.inode": str(snapshot.inode), **owner, "user.id": who.uid or None}
 
-    def _entry(
-        self, record: Record, action: str, outcome: Outcome, fields: Mapping[str, Any], *, reason: str = ""
-    ) -> Entry:
-        base = {
-            "file.path": str(self.folder.inbox / record.name),
-            "file.size": record.snapshot.size,
-            "file.hash.sha256": record.source_sha256 or None,
-            "srwatchd.folder": self.folder.id,
-            "source.ip": record.address or None,
-            "srwatchd.origin": record.origin or None,
-            "user.name": record.user or None,
-        }
-        return Entry(action, outcome, job=record.job, fields={**base, **fields}, reason=reason)
-
     def _forget(self, record: Record) -> None:
         """Remove the record; nothing can be repeated after that."""
         self._claims.drop(record)
-        self._finished.discard(record.job)
-
-    def _write(self, record: Record, action: str, outcome: Outcome, fields: Mapping[str, Any]) -> None:
-        self._ledger.append([self._entry(record, action, outcome, fields)])
-
-    def _close(
-        self,
-        record: Record,
-        action: str,
-        outcome: Outcome,
-        fields: Mapping[str, Any] | None = None,
-        *,
-        reason: str = "",
-    ) -> None:
-        """Write a job's outcome, once, whatever is repeated."""
-        if record.job not in self._finished:
-            self._ledger.append([self._entry(record, action, outcome, fields or {}, reason=reason)])
-            self._finished.add(record.job)
-        self._open.pop(record.job, None)
+        self._accounts.forget(record.job)

@@ -375,6 +375,33 @@ def test_outcome_written_record_still_there(bench, monkeypatch):
     assert bench.private == set()
 
 
+@pytest.mark.parametrize("step", ["_deliver", "_put_away", "_moved", "_forget"])
+def test_what_a_result_was_made_by_survives(bench, monkeypatch, step):
+    """The outcome that recovery writes has the model's facts, like any other."""
+    record = claimed(bench)
+    real = getattr(bench.custody, step)
+    monkeypatch.setattr(bench.custody, step, lambda *args: (real(*args), _dead()) if step == "_deliver" else _dead())
+    with pytest.raises(Crash):
+        bench.finish(record, **{"srwatchd.model.name": "standin_x2", "srwatchd.model.scale": 2})
+    bench.die()
+    bench.open()
+    (orphan,) = bench.claims.orphans()
+    assert bench.custody.recover(orphan.record, present=orphan.source_present).state is State.DELIVERED
+    (line,) = [line for line in bench.lines() if line["event.action"] == "job.completed"]
+    assert (line["srwatchd.model.name"], line["srwatchd.model.scale"]) == ("standin_x2", 2)
+
+
+def test_a_name_that_is_taken_at_recovery(tmp_path):
+    """With on_conflict error the source is quarantined then as at any other time, and its folder is not held."""
+    with contextlib.closing(Bench(tmp_path, output={"on_conflict": "error"})) as bench:
+        _delivering(bench)
+        (bench.config.done / "a_x2.png").write_bytes(b"theirs")
+        assert bench.restart() == []
+        assert bench.files(bench.config.done) == {"a_x2.png": b"theirs"}
+        assert b"name_taken" in bench.files(bench.config.error)["a.png.error.json"]
+        assert bench.leftovers == []
+
+
 def _dead(*_):
     raise Crash
 

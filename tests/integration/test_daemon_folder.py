@@ -12,6 +12,7 @@ from daemon_standin import FakeStages
 from folder_bench import Served
 
 from srwatchd.daemon import premises
+from srwatchd.daemon.jobrun import Verdict
 from srwatchd.errors import HostError, PermanentError, TransientError
 from srwatchd.intake import scan as scanning
 from srwatchd.intake.claims import Claims
@@ -286,3 +287,30 @@ def test_a_source_that_cannot_be_moved_is_not_even_decoded(serve, monkeypatch):
         assert len(served.actions()) == before
 
     serve(scenario)
+
+
+@pytest.mark.parametrize(
+    ("stages", "verdict"),
+    [(FakeStages(), Verdict.DELIVERED), (FakeStages(upscale=[PermanentError("empty", "it is")]), Verdict.QUARANTINED)],
+)
+def test_what_recovery_finishes_counts(serve, monkeypatch, stages, verdict):
+    """A job that a hold cut off while files were moved is counted when it is over, once."""
+    real = Custody._moved
+    cut = []
+
+    def failing(custody, record, move):
+        if not cut:
+            cut.append(record)
+            raise HostError("io_error", "cut off", path="/elsewhere")
+        return real(custody, record, move)
+
+    monkeypatch.setattr(Custody, "_moved", failing)
+
+    async def scenario(served):
+        served.drop("one.png")
+        await served.until(lambda: served.folder.counts[verdict])
+        await served.until(lambda: served.folder.hold is None)
+        assert served.folder.counts == {Verdict.HELD: 1, verdict: 1}
+        assert served.folder.report()[verdict.value] == 1
+
+    serve(scenario, stages=stages)

@@ -151,3 +151,27 @@ def test_first_free_asks_few_questions(occupied: int) -> None:
 def test_first_free_starts_where_it_is_told() -> None:
     """A name just lost to somebody else is not proposed again."""
     assert names.first_free(lambda _: False, start=7) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("sub/a_x2 (1).png", "sub/a_x2 (1).png"),
+        ("sub:1/what?.png", "sub_1/what_.png"),
+        ("Übung \u65e5.png", "Ubung _.png"),
+        ("bad\udcff\n.png", "bad__.png"),
+        ("ends. /dots..", "ends__/dots__"),
+        ("\u2100", "a_c"),
+        ('a"b*c:d<e>f?g\\h|i', "a_b_c_d_e_f_g_h_i"),
+    ],
+)
+def test_portable(name: str, plain: str) -> None:
+    """A name that every file system takes, in as many folders as before; a plain one stays."""
+    assert names.portable(name) == plain
+
+
+def test_portable_is_as_short_as_it_has_to_be() -> None:
+    """Every part of the path has room where names are short."""
+    made = names.portable("f" * 200 + "/" + "s" * 200 + ".png", limit=100)
+    assert [size(part) for part in made.split("/")] == [100, 100]
+    assert made.endswith(".png")
