@@ -80,6 +80,7 @@ ACTIONS: Final[dict[str, Action]] = _table(
     Action("hook.failed", "process", "error", "A hook did not end well, or was dropped; no picture is concerned."),
     Action("control.paused", "configuration", "change", "A person paused a folder, or all of them."),
     Action("control.resumed", "configuration", "change", "A person let a paused folder, or all of them, go on."),
+    Action("control.retrying", "file", "change", "A person asked for it: a file is about to leave the error folder."),
     Action("control.retried", "file", "change", "A person put a file from the error folder back into the inbox."),
     Action("ledger.started", "file", "creation", "First line of a ledger that has no predecessor."),
     Action("ledger.segment_started", "file", "creation", "First line of a segment; names its predecessor."),

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from srwatchd.daemon.errands import finish_cut_off
 from srwatchd.daemon.jobrun import INTERRUPTIONS
 from srwatchd.errors import HostError, TransientError
 from srwatchd.intake.attribution import Attribution
@@ -107,6 +108,7 @@ class Premises:
                 timing = replace(timing, settle=settle, grace=settle)
             premises = cls(config, services, inbox, timing=timing, local=not mount.remote, hinted=hinted)
             premises.check()
+            finish_cut_off(config, services.ledger)
             premises.watch_again()
         except BaseException:
             inbox.close()

@@ -171,7 +171,7 @@ def test_steering_without_a_daemon_is_done_under_its_lock(failed):
     assert inbox(failed) == ["a.png", "deep/b.png"]
     assert files_below(failed.parent / "hot" / "pictures" / "error") == []
     steered = [action for action in actions(failed) if action.startswith("control.")]
-    assert steered == ["control.paused", "control.resumed", "control.retried", "control.retried"]
+    assert steered == ["control.paused", "control.resumed", *["control.retrying", "control.retried"] * 2]
     assert srwatchd("retry", "--config", failed).returncode == 2
     assert srwatchd("audit", "verify", "--config", failed).returncode == 0
 
@@ -203,8 +203,7 @@ def test_a_running_daemon_is_steered_over_its_socket(failed):
     assert inbox(failed) == []
     assert [action for action in actions(failed) if action.startswith("control.")] == [
         "control.paused",
-        "control.retried",
-        "control.retried",
+        *["control.retrying", "control.retried"] * 2,
         "control.resumed",
     ]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
 import pytest
+from custody_bench import Crash, Faults
 from daemon_standin import folder
+from delivery_places import bind
 
 from srwatchd.audit import Ledger
-from srwatchd.daemon.errands import put_back
+from srwatchd.daemon.errands import finish_cut_off, put_back
 from srwatchd.errors import HostError
 from srwatchd.intake.inbox import Inbox
 
@@ -29,6 +32,10 @@ def made(root, **changes):
         place.mkdir(parents=True, exist_ok=True)
     Inbox.open(config.inbox, state_id="s", create=True).close()
     return config
+
+
+def actions(root):
+    return [json.loads(line)["event.action"] for line in (root / "audit.jsonl").read_text().splitlines()]
 
 
 def quarantined(config, name):
@@ -76,3 +83,62 @@ def test_a_shared_error_folder_is_divided_by_who_quarantined(tmp_path, ledger):
     assert put_back(second, set(), ledger) == ["two.png"]
     assert (first.inbox / "one.png").exists()
     assert (second.inbox / "two.png").exists()
+
+
+def test_nothing_is_moved_without_a_record(tmp_path, ledger, monkeypatch):
+    """While the ledger cannot be written the picture stays where it is, with its sidecar."""
+    config = made(tmp_path)
+    quarantined(config, "a.png")
+
+    def refused(_entries):
+        raise HostError("ledger_unwritable", "the disk is full")
+
+    monkeypatch.setattr(ledger, "append", refused)
+    with pytest.raises(HostError, match="full"):
+        put_back(config, set(), ledger)
+    assert sorted(path.name for path in config.error.iterdir()) == ["a.png", "a.png.error.json"]
+    assert [path.name for path in config.inbox.iterdir()] == [".srwatchd"]
+
+
+@pytest.fixture(params=["one mount", "two mounts"])
+def place(request, memory_path):
+    """Makes a hot folder whose inbox and error folder are on one mount, or on two."""
+    with contextlib.ExitStack() as stack:
+
+        def folder_in(root):
+            (root / "a").mkdir(parents=True)
+            if request.param == "two mounts":
+                stack.enter_context(bind(root / "a" / "error", root / "behind"))
+            config = made(root)
+            quarantined(config, "sub/a.png")
+            return config
+
+        yield folder_in
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_at_every_step_of_the_way_back(place, memory_path, after):
+    """The picture is in one place, whole; asked again it is in the inbox, and nothing is left over."""
+    number, struck = 0, True
+    while struck:
+        number += 1
+        root = memory_path / str(number)
+        config = place(root)
+        ledger = Ledger(root / "audit.jsonl")
+        ledger.open()
+        with contextlib.suppress(Crash), Faults(at=number, after=after) as faults:
+            put_back(config, set(), ledger)
+        ledger.close()
+        ledger.open()
+        finish_cut_off(config, ledger)
+        found = [path for each in (config.inbox, config.error) for path in each.rglob("*.png")]
+        assert [path.read_bytes() for path in found] == [b"picture"], number
+        assert not list(config.inbox.glob("sub/.srwatchd-*")), number
+        put_back(config, set(), ledger)
+        assert (config.inbox / "sub/a.png").read_bytes() == b"picture"
+        assert {path.name for path in (config.inbox / ".srwatchd").iterdir()} <= {"id", "lock"}
+        assert actions(root).count("control.retrying") >= 1
+        assert actions(root).count("control.retried") >= 1
+        ledger.close()
+        struck = faults.struck
+    assert number > 5
