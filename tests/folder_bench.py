@@ -52,6 +52,7 @@ class Served:
         self.folder = ServedFolder(self.config, spec(), self.services)
         self.dispatcher = Dispatcher([self.folder], slots=2, start=self._begin, wake=wake)
         self.tasks: list[asyncio.Task[None]] = []
+        self.for_good = False
 
     def _begin(self, served: ServedFolder, work: Any) -> JobRun:
         return JobRun(served, self.stages, served.spec, candidate=work.candidate, record=work.record)
@@ -67,7 +68,7 @@ class Served:
             task.cancel()
         await asyncio.wait(self.tasks)
         await self.dispatcher.drain(0.0)
-        await self.folder.close()
+        await self.folder.close(for_good=self.for_good)
         self.ledger.close()
         self.state.close()
 

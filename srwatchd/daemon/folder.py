@@ -111,12 +111,12 @@ class ServedFolder:
                     await self._woken.wait()
             self._woken.clear()
 
-    async def close(self) -> None:
-        """Let the folder go."""
+    async def close(self, *, for_good: bool = False) -> None:
+        """Let the folder go; ``for_good`` when it is not served any more, so that nothing may wait in it."""
         if self.premises is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self.lane.run(self.premises.close)
+                    await self.lane.run(self.premises.close, for_good=for_good)
         self.lane.close()
 
     async def _round(self) -> None:

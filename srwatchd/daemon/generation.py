@@ -152,8 +152,12 @@ class Generation:
             for folder, task in opening.items()
         }
 
-    async def stop(self, seconds: float) -> None:
-        """Finish or give back what is in flight, then end the workers and let the folders go."""
+    async def stop(self, seconds: float, *, following: Config | None = None) -> None:
+        """Finish or give back what is in flight, then end the workers and let the folders go.
+
+        What waits for a retry in a folder that is not in the ``following`` configuration is given back as well: nobody
+        would look for it any more.
+        """
         for task in self.tasks:
             task.cancel()
         if self.tasks:
@@ -163,7 +167,10 @@ class Generation:
         self.count_restarts()
         self._lasting.tally.forget_pools()
         await self._crew.close()
-        await asyncio.gather(*(folder.close() for folder in self.folders.values()))
+        kept = self.config if following is None else following
+        inboxes = {folder.inbox for folder in kept.folders}
+        folders = self.folders.values()
+        await asyncio.gather(*(folder.close(for_good=folder.config.inbox not in inboxes) for folder in folders))
 
     def record(self, entry: Entry) -> None:
         """Put an entry into the ledger that holds nothing up."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from srwatchd.daemon.errands import finish_cut_off
 from srwatchd.daemon.jobrun import INTERRUPTIONS
-from srwatchd.errors import HostError, TransientError
+from srwatchd.errors import HostError, SrwatchdError, TransientError
 from srwatchd.intake.attribution import Attribution
 from srwatchd.intake.claims import Claims
 from srwatchd.intake.hints import HintKind
 from srwatchd.intake.inbox import Inbox
-from srwatchd.intake.look import NotAPlainFileError, check_movable, look, open_source, snapshot_of
+from srwatchd.intake.look import NotAPlainFileError, look, open_source, snapshot_of
 from srwatchd.intake.mounts import mount_of, timing_of
 from srwatchd.intake.scan import scan
 from srwatchd.intake.watch import Watcher
@@ -208,7 +208,6 @@ class Premises:
     def open_candidate(self, snapshot: Snapshot) -> int:
         """A descriptor of exactly the file that ``snapshot`` saw; TransientError when it is another one now."""
         try:
-            check_movable(self._inbox, snapshot.name)
             descriptor = open_source(self._inbox, snapshot.name)
         except (FileNotFoundError, NotAPlainFileError):
             raise TransientError("source_vanished", f"{snapshot.name!r} is gone from the inbox") from None
@@ -233,10 +232,16 @@ class Premises:
         failure = Failure("interrupted_too_often", error, "Drop a smaller picture, or check the machine's memory.")
         return self.custody.quarantine(record, failure)
 
-    def close(self) -> None:
-        """Stop watching and give the inbox back."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Stop watching and give the inbox back; ``for_good`` with the claimed sources that wait in it."""
         if self._watcher is not None:
             self._watcher.stop()
+        if for_good:
+            with contextlib.suppress(SrwatchdError):  # what cannot be done now is found when the folder is served again
+                for orphan in self._claims.orphans():
+                    record = self.recover(orphan)
+                    if record.state is State.CLAIMED:
+                        self.custody.release(record, "no_longer_served")
         with contextlib.suppress(OSError):
             self._inbox.close()
 

@@ -214,7 +214,7 @@ class Daemon:
                     again = await self._serve(generation)
             finally:
                 self._generation = None
-                await generation.stop(_STOP_SECONDS)
+                await generation.stop(_STOP_SECONDS, following=self._config)
             if not again or self._wish is _Wish.STOP:
                 _log.info("stopped", **generation.totals())
                 return generation.exit_status() if self._once else 0

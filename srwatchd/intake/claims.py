@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Final
 
 from srwatchd.errors import HostError, TransientError
 from srwatchd.intake.look import NotAPlainFileError, look_at, open_plain, snapshot_of
+from srwatchd.intake.movable import on_another_mount, protected
 from srwatchd.intake.names import MARKER, numbered
 from srwatchd.intake.owners import own_name, owner_name
 from srwatchd.intake.runs import Runs
@@ -271,8 +272,10 @@ class Claims:
                     raise
                 if error.errno in _GONE:
                     raise TransientError("source_vanished", f"{record.name!r} is gone") from error
-                if error.errno in _NOT_ALLOWED or error.errno == errno.EXDEV:
-                    raise _unmovable(record, str(path), error) from error
+                if error.errno == errno.EXDEV:
+                    raise on_another_mount(str(path)) from error
+                if error.errno in _NOT_ALLOWED:
+                    raise protected(str(path), record.snapshot.owner) from error
                 raise
 
     def _compare(self, record: Record, base: str, dir_fd: int) -> None:
@@ -354,14 +357,3 @@ def _stems(names: set[str], suffix: str) -> list[str]:
 
 def _is_relative(name: str) -> bool:
     return all(part not in ("", ".", "..") for part in name.split("/"))
-
-
-def _unmovable(record: Record, path: str, error: OSError) -> HostError:
-    if error.errno == errno.EXDEV:
-        message = f"{path!r} lies on another mount than its inbox: make that mount an inbox of its own"
-        return HostError("source_unmovable", message, hint="Give every mount its own folder.", path=path)
-    message = (
-        f"{own_name()} may not move {path!r}, which belongs to {owner_name(record.snapshot.owner)}: "
-        "give it write permission on the folder that holds the file, and no sticky bit there"
-    )
-    return HostError("source_unmovable", message, path=path)

@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from srwatchd.errors import HostError
+from srwatchd.intake.movable import check_movable
 from srwatchd.intake.names import MARKER
 from srwatchd.intake.observation import Lease, Look
 from srwatchd.intake.owners import own_name, owner_name
@@ -29,7 +30,6 @@ __all__ = [
     "Lease",
     "Look",
     "NotAPlainFileError",
-    "check_movable",
     "look",
     "look_at",
     "open_plain",
@@ -92,32 +92,18 @@ def look_at(dir_fd: int, base: str, *, name: str, lease: bool, marker: bool = Fa
 def open_source(inbox: Inbox, name: str) -> int:
     """A descriptor of the file for reading; the caller closes it.
 
-    Raises FileNotFoundError, NotAPlainFileError, or HostError ``source_unreadable`` that names file, owner, remedy.
+    Raises FileNotFoundError, NotAPlainFileError, or HostError ``source_unreadable`` or ``source_unmovable`` that names
+    file, owner, remedy.
     """
     parent, _, base = name.rpartition("/")
     with _gone_or_host(inbox, name), open_beneath(inbox.root_fd, parent) as parent_fd:
+        check_movable(inbox, name, parent_fd)
         try:
             return open_plain(parent_fd, base)
         except PermissionError:
             owner = _stat(base, parent_fd).st_uid
             path = str(inbox.root / name)
             raise HostError("source_unreadable", _unreadable(name, owner), path=path) from None
-
-
-def check_movable(inbox: Inbox, name: str) -> None:
-    """Raise HostError ``source_unmovable`` when the folder that holds ``name`` lets us move nothing out of it.
-
-    Asked before a picture is decoded, so that one that stays costs next to nothing. A read-only file system is not
-    that folder's fault, and a sticky bit is found at the claim.
-    """
-    parent, _, _ = name.rpartition("/")
-    with _gone_or_host(inbox, name), open_beneath(inbox.root_fd, parent) as parent_fd:
-        may = os.access(".", os.W_OK | os.X_OK, dir_fd=parent_fd, effective_ids=True)
-        if may or os.fstatvfs(parent_fd).f_flag & os.ST_RDONLY:
-            return
-        owner = owner_name(os.fstat(parent_fd).st_uid)
-    message = f"{own_name()} may not move {name!r}: give it write permission on the folder, which belongs to {owner}"
-    raise HostError("source_unmovable", message, path=str(inbox.root / name))
 
 
 def open_plain(dir_fd: int, base: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import threading
 
@@ -274,7 +275,7 @@ def test_a_source_that_cannot_be_moved_is_not_even_decoded(serve, monkeypatch):
     def access(path, mode, *, dir_fd=None, **rest):
         return dir_fd is None and real(path, mode, **rest)
 
-    monkeypatch.setattr("srwatchd.intake.look.os.access", access)
+    monkeypatch.setattr("srwatchd.intake.movable.os.access", access)
 
     async def scenario(served):
         before = len(served.actions())
@@ -314,3 +315,21 @@ def test_what_recovery_finishes_counts(serve, monkeypatch, stages, verdict):
         assert served.folder.report()[verdict.value] == 1
 
     serve(scenario, stages=stages)
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_what_waits_in_a_folder_that_is_not_served_any_more_is_given_back(serve, tmp_path, for_good):
+    """Its source is in the inbox again, and recorded; while the folder is served on it waits for its next attempt."""
+
+    async def scenario(served):
+        served.drop("sub/one.png")
+        await served.until(lambda: served.folder.counts[Verdict.RETRY])
+        served.for_good = for_good
+
+    slow = {"initial_delay": 600.0, "max_delay": 600.0}
+    serve(scenario, stages=FakeStages(upscale=[TransientError("worker_died", "it died")]), retry=slow)
+    inbox = tmp_path / "a" / "in"
+    assert (inbox / "sub/one.png").exists() == for_good
+    assert bool(list((inbox / ".srwatchd").glob("*.json"))) != for_good
+    last = json.loads((tmp_path / "var/audit.jsonl").read_text().splitlines()[-1])
+    assert (last["event.action"] == "job.released") == for_good

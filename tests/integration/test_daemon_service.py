@@ -33,7 +33,8 @@ class FakeGeneration:
         if self.hangs:
             await asyncio.Event().wait()
 
-    async def stop(self, seconds):
+    async def stop(self, seconds, *, following):
+        self.following = following
         if self.slow_stop is not None and len(self.made) == 1:
             await self.slow_stop()
 

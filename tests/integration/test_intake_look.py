@@ -6,6 +6,7 @@ import signal
 import socket
 
 import pytest
+from delivery_places import bind
 from intake_bench import Folder, another_user, leases, open_inbox
 
 from srwatchd.errors import HostError
@@ -271,3 +272,45 @@ def test_scan_and_files_that_go_meanwhile(inbox, monkeypatch):
 def test_look_owner_without_a_name_is_a_number():
     """A user that only the client's machine knows is named by number."""
     assert owner_name(4_000_000_001) == "uid 4000000001"
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "the file's", "the folder's"])
+def test_look_a_sticky_folder_keeps_the_files_of_others(inbox, whose):
+    """What somebody else has put into a folder like /tmp is refused before it is read; what is ours is not."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make files of another user")
+    path = inbox.root / "sub" / "a.jpg"
+    path.parent.mkdir()
+    path.write_bytes(b"picture")
+    path.parent.chmod(0o1777)
+    mine = {"the file's": [path], "the folder's": [path.parent]}.get(whose, [])
+    with another_user(inbox.root, *mine):
+        if mine:
+            os.close(open_source(inbox, "sub/a.jpg"))
+            return
+        with pytest.raises(HostError, match="no sticky bit") as caught:
+            open_source(inbox, "sub/a.jpg")
+    assert (caught.value.code, caught.value.path) == ("source_unmovable", str(path))
+
+
+def test_look_root_minds_no_sticky_bit(inbox):
+    """Whoever may ignore owners can move everything."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make files of another user")
+    path = inbox.root / "sub" / "a.jpg"
+    path.parent.mkdir()
+    path.write_bytes(b"picture")
+    os.chown(path, 65534, 65534)
+    os.chown(path.parent, 65534, 65534)
+    path.parent.chmod(0o1777)
+    os.close(open_source(inbox, "sub/a.jpg"))
+
+
+def test_look_another_mount_of_the_same_disk_is_refused_before_it_is_read(inbox, tmp_path):
+    """The device number is the same, and yet nothing can be renamed out of it."""
+    with bind(inbox.root / "sub", tmp_path / "behind"):
+        (inbox.root / "sub" / "a.jpg").write_bytes(b"picture")
+        assert os.stat(inbox.root / "sub").st_dev == os.stat(inbox.root).st_dev
+        with pytest.raises(HostError, match="another mount") as caught:
+            open_source(inbox, "sub/a.jpg")
+    assert caught.value.code == "source_unmovable"
