@@ -9,6 +9,7 @@
     ├── HostError                 the machine is at fault: hold, spend no attempt, resume by itself
     └── FatalError                the command ends with ``exit_code``
         ├── ConfigurationError    78, with every problem at once
+        ├── RequestError          2, a daemon was asked for something that it does not know
         ├── InstanceError         69, another daemon owns the state or an inbox
         └── ModelError            70, a model is missing, altered or fails its smoke test
 
@@ -34,6 +35,7 @@ __all__ = [
     "ModelError",
     "PermanentError",
     "Problem",
+    "RequestError",
     "SrwatchdError",
     "TransientError",
     "from_wire",
@@ -66,6 +68,7 @@ HINTS: Final[dict[str, str]] = {
     "worker_died": "A worker process ended on this picture. It is tried again.",
     "worker_killed": "Somebody else killed a worker process. The picture is not to blame and is tried again.",
     "worker_hung": "A worker made no progress in its time and was killed. It is tried again.",
+    "worker_stuck": "A worker waited for a disk or mount that did not answer. Check it; no attempt is counted.",
     "out_of_memory": "A worker ran out of memory. It is tried again with smaller tiles.",
     # host: nobody's picture is at fault
     "disk_full": "Free space on that file system. Work goes on by itself.",
@@ -89,6 +92,7 @@ HINTS: Final[dict[str, str]] = {
     "engine_unavailable": "Set engine.name to auto, or install what the engine needs; `srwatchd doctor` says what.",
     "ledger_broken": "The ledger's chain is broken. Keep the files, and see `srwatchd audit verify`.",
     "not_installed": "Run it as root on a machine with systemd, or with --root on another system's root folder.",
+    "bad_request": "See `srwatchd --help`; the command should be of the same version as the daemon that it asks.",
     "not_running": "Start the daemon with `srwatchd run --config FILE`.",
 }
 
@@ -157,6 +161,12 @@ class ConfigurationError(FatalError):
         self.problems = problems
 
 
+class RequestError(FatalError):
+    """The daemon does not know what it was asked for, or not in this form."""
+
+    exit_code = 2
+
+
 class InstanceError(FatalError):
     """Another daemon holds the lock of this state or of an inbox."""
 
@@ -170,7 +180,8 @@ class ModelError(FatalError):
 
 
 _WIRE: Final[dict[str, type[SrwatchdError]]] = {
-    cls.__name__: cls for cls in (TransientError, PermanentError, HostError, ModelError, FatalError, InstanceError)
+    cls.__name__: cls
+    for cls in (TransientError, PermanentError, HostError, ModelError, FatalError, InstanceError, RequestError)
 }
 
 

@@ -69,9 +69,10 @@ def mounted(*places: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for place in places:
-            while os.path.ismount(place):
-                unmount(place)
+        for place in places:  # os.path.ismount() does not know a mount of the same file system
+            with contextlib.suppress(subprocess.CalledProcessError):
+                while True:
+                    unmount(place)
 
 
 def _mount(*words: str | Path) -> None:

@@ -9,7 +9,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from srwatchd.errors import FatalError, SrwatchdError, from_wire
+from srwatchd.errors import FatalError, RequestError, SrwatchdError, from_wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -71,9 +71,7 @@ class ControlServer:
             except SrwatchdError as error:
                 answer = {"error": error.to_wire()}
             except (ValueError, TypeError, KeyError) as error:
-                answer = {
-                    "error": SrwatchdError("not_running", f"a request that was not understood: {error}").to_wire()
-                }
+                answer = {"error": RequestError("bad_request", f"a request was not understood: {error}").to_wire()}
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (OSError, TimeoutError, ValueError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from srwatchd.daemon.jobrun import KILLED, JobRun, Outcome, Verdict
+from srwatchd.daemon.jobrun import BLAMELESS, KILLED, JobRun, Outcome, Verdict
 from srwatchd.retry import delay
 from srwatchd.schedule import RoundRobin
 
@@ -122,11 +122,12 @@ class Dispatcher:
 
 def _wait(folder: ServedFolder, record: Record) -> float:
     """Seconds until the next attempt; at once when the last one was only killed from outside."""
-    faults = [attempt for attempt in record.attempts if attempt.code != KILLED]
-    if record.attempts[-1].code == KILLED:
+    last = record.attempts[-1].code
+    if last == KILLED:
         return 0.0
+    like = [attempt for attempt in record.attempts if (attempt.code in BLAMELESS) == (last in BLAMELESS)]
     policy = folder.config.retry
-    return delay(len(faults), initial=policy.initial_delay, maximum=policy.max_delay, job=record.job)
+    return delay(len(like), initial=policy.initial_delay, maximum=policy.max_delay, job=record.job)
 
 
 def _report(run: JobRun, outcome: Outcome) -> None:

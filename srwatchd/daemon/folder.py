@@ -283,7 +283,7 @@ class ServedFolder:
             self._loop.call_later(wait, self._services.wake)
         held = outcome.error if outcome.verdict is Verdict.HELD else None
         if isinstance(held, HostError):
-            if run.moving or not concerns_source(held, self.config.inbox / run.name):
+            if run.moving or not concerns_source(held, self._paths_of(run)):
                 self._trouble = held
             elif outcome.record is not None:
                 self._queue.add_retry(outcome.record, self._loop.time() + _CLAIMED_SECONDS)
@@ -298,10 +298,14 @@ class ServedFolder:
             settler.claimed(name, now)
         elif error is not None and error.code in UNDECODABLE:
             settler.undecodable(name, now)
-        elif isinstance(error, HostError) and concerns_source(error, self.config.inbox / name):
+        elif isinstance(error, HostError) and concerns_source(error, self._paths_of(run)):
             settler.hold(name, now, reason=FILE_HOLDS[error.code], detail=error.message)
         else:
             settler.put_back(name, now)
+
+    def _paths_of(self, run: JobRun) -> tuple[str, ...]:
+        job = run.record.job if run.record is not None else ""
+        return () if self.premises is None else self.premises.paths_of(run.name, job)
 
     def open_candidate(self, snapshot: Snapshot) -> int:
         """A descriptor of a candidate that still is what it was; called in the lane."""
@@ -365,8 +369,9 @@ class ServedFolder:
 
     @property
     def waiting(self) -> int:
-        """How many files are known to be in the inbox."""
-        return 0 if self._settler is None else len(self._settler)
+        """How many files are known to be in the inbox, those in work aside."""
+        settler = self._settler
+        return 0 if settler is None else len(settler) - sum(run.fresh and run.name in settler for run in self._running)
 
     def waiting_files(self, *, older_than: float = OLD_SECONDS) -> list[dict[str, Any]]:
         """Files in the inbox that need a person or have been there longer than ``older_than`` seconds, with reasons."""

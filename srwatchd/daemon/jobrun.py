@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from srwatchd.pipeline.result import ResultPlan
     from srwatchd.pipeline.stages import Choice, Picture, Stages
 
-__all__ = ["INTERRUPTIONS", "KILLED", "UNDECODABLE", "JobRun", "Outcome", "Verdict"]
+__all__ = ["BLAMELESS", "INTERRUPTIONS", "KILLED", "UNDECODABLE", "JobRun", "Outcome", "Verdict"]
 
 KILLED: Final = "worker_killed"
+BLAMELESS: Final = frozenset({KILLED, "worker_stuck"})
+"""What is no fault of the picture: a worker killed from outside, or on a disk that did not answer."""
 INTERRUPTIONS: Final = 10
-"""How often a picture may see the service or a worker killed before it is taken for the cause."""
+"""How often a picture may see the service or a worker end so before it is taken for the cause."""
 
 UNDECODABLE: Final = frozenset({"incomplete", "not_a_picture", "empty"})
 """What a picture that is still being written looks like: it stays in the inbox until its grace is over."""
@@ -368,12 +370,12 @@ class JobRun:
 def _given_up(attempts: tuple[Attempt, ...], error: TransientError, *, limit: int) -> PermanentError | None:
     """The end of a job's attempts, or None while another one follows.
 
-    A worker that was killed from outside is an interruption, not a fault of the picture: only ten of them end it.
+    Interruptions are no faults of the picture: only ten of them end it.
     """
-    faults = [each for each in attempts if each.code != KILLED]
+    faults = [each for each in attempts if each.code not in BLAMELESS]
     if len(faults) >= limit:
         reasons = "; ".join(f"{number}. {each.code}: {each.message}" for number, each in enumerate(faults, 1))
         return PermanentError("attempts_exhausted", f"{len(faults)} attempts failed: {reasons}", hint=error.hint)
     if len(attempts) - len(faults) >= INTERRUPTIONS:
-        return PermanentError("interrupted_too_often", f"workers were killed {INTERRUPTIONS} times on this picture")
+        return PermanentError("interrupted_too_often", f"{INTERRUPTIONS} times a worker was cut off on this picture")
     return None

@@ -16,6 +16,7 @@ from srwatchd.intake.hints import HintKind
 from srwatchd.intake.inbox import Inbox
 from srwatchd.intake.look import NotAPlainFileError, look, open_source, snapshot_of
 from srwatchd.intake.mounts import mount_of, timing_of
+from srwatchd.intake.names import PRIVATE
 from srwatchd.intake.scan import scan
 from srwatchd.intake.watch import Watcher
 from srwatchd.job import Failure, State
@@ -59,6 +60,7 @@ class Premises:
         self.timing = timing
         self._config = config
         self._inbox = inbox
+        self._real = os.path.realpath(config.inbox)
         self._local = local
         self._places = services.places
         self._hinted = hinted
@@ -215,6 +217,11 @@ class Premises:
             os.close(descriptor)
             raise TransientError("source_changed", f"{snapshot.name!r} was written to meanwhile")
         return descriptor
+
+    def paths_of(self, name: str, job: str) -> tuple[str, ...]:
+        """Every path by which an error can call the source ``name`` of ``job`` ("" before it is claimed)."""
+        found = (str(self._config.inbox / name), f"{self._real}/{name}")
+        return (*found, f"{self._real}/{PRIVATE}/{job}.src") if job else found
 
     def orphans(self, working: AbstractSet[str]) -> list[Orphan]:
         """Claims on the disk that no run of ours works on."""

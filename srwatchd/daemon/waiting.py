@@ -42,10 +42,10 @@ _AT_ONCE: Final = frozenset({WaitReason.UNREADABLE, WaitReason.UNMOVABLE})
 _IN_TURN: Final = frozenset({WaitReason.QUEUED.value})
 
 
-def concerns_source(error: HostError, source: Path) -> bool:
-    """Whether ``error`` is about the one ``source`` in its inbox and no reason to hold its folder."""
+def concerns_source(error: HostError, source: Collection[str]) -> bool:
+    """Whether ``error`` is about one source, to which the paths ``source`` lead, and no reason to hold its folder."""
     if error.code == "io_error":
-        return error.path == str(source)
+        return error.path in source
     return error.code in FILE_HOLDS
 
 

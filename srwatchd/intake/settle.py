@@ -59,6 +59,9 @@ class Settler:
     def __len__(self) -> int:
         return len(self._candidates)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._candidates
+
     # -- what happened ------------------------------------------------------------------------------------------
 
     def hinted(self, hint: Hint, now: float) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from srwatchd.errors import TransientError
 
-__all__ = ["LastWords", "death", "exit_text", "memory_exhausted", "oom_kills", "quoted"]
+__all__ = ["LastWords", "death", "exit_text", "memory_exhausted", "oom_kills", "quoted", "waits_for_disk"]
 
 _KEPT: Final = 8 * 1024
 _CHUNK: Final = 64 * 1024
@@ -104,6 +104,17 @@ def death(who: str, op: str, *, returncode: int, words: str, oom_killed: bool) -
     if killed:
         return TransientError("worker_killed", f"{text}, not by srwatchd and not for want of memory{quoted(words)}")
     return TransientError("worker_died", text + quoted(words))
+
+
+def waits_for_disk(pid: int, proc: str = "/proc") -> bool:
+    """Whether a thread of the process sleeps in the kernel (state D of proc(5)): on a disk or a mount."""
+    with contextlib.suppress(OSError):
+        for task in Path(proc, str(pid), "task").iterdir():
+            with contextlib.suppress(OSError, IndexError):
+                # The name before the state stands in brackets and may hold anything.
+                if (task / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] == "D":
+                    return True
+    return False
 
 
 def oom_kills(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int | None:

@@ -119,7 +119,8 @@ class Worker:
         """Have ``op`` done and return its result. The worker gets copies of ``fds``, at most 8; ours stay open.
 
         ``deadline`` is in seconds and starts again with every progress message. Raises what the op raised;
-        ``TransientError`` ``worker_hung`` (it was killed), ``worker_died`` or ``out_of_memory`` with the evidence;
+        ``TransientError`` ``worker_hung`` or (on a disk) ``worker_stuck``, both killed, ``worker_died`` or
+        ``out_of_memory`` with the evidence;
         ``PermanentError("internal_error")`` when ``params`` exceed a packet; ``HostError("workers_unavailable")``
         when :meth:`stop` ended it meanwhile, which is nobody's fault. Cancelling kills the worker, for an op
         cannot be interrupted; so does an exception of ``on_progress``.
@@ -245,15 +246,17 @@ class Worker:
         return TransientError("worker_died", f"the {self} was killed during {self.op!r}: {what}")
 
     async def _hung(self, deadline: float) -> TransientError:
-        """Kill it; how far it had come."""
+        """Kill it; how far it had come, and whether it waited for a disk, which is no fault of the picture."""
+        on_disk = evidence.waits_for_disk(self.pid)
         self.kill("hung")
         reaped = await self.gone()
         text = f"the {self} made no progress in {deadline:g} s during {self.op!r} and was killed"
         if self.progress:
             text += f" (last progress: {str(self.progress)[:200]})"
-        if not reaped:
-            text += "; it has not ended yet, so it waits for a disk or mount that hangs"
-        return TransientError("worker_hung", text + evidence.quoted(self._words.text()))
+        if reaped and not on_disk:
+            return TransientError("worker_hung", text + evidence.quoted(self._words.text()))
+        text += "; it waited for a disk or mount that hangs" if reaped else "; it has not ended: a disk or mount hangs"
+        return TransientError("worker_stuck", text + evidence.quoted(self._words.text()))
 
     async def _death(self, oom_before: int | None) -> SrwatchdError:
         """Why the conversation ended."""

@@ -12,7 +12,7 @@ from commands import PATIENCE, png, size_of, wait_for
 from daemon_bench import Service
 
 from srwatchd.audit import verify
-from srwatchd.errors import FatalError, SrwatchdError
+from srwatchd.errors import FatalError, RequestError
 
 LATER = datetime.now().astimezone() + timedelta(hours=8)
 NIGHT = f"{LATER:%H}:00-{LATER + timedelta(hours=1):%H}:00"
@@ -252,6 +252,7 @@ def test_a_request_that_makes_no_sense_is_answered(service, request_):
     """With an error, and the daemon goes on."""
     answer = _raw(service, request_)
     assert "not understood" in json.loads(answer)["error"]["message"]
+    assert json.loads(answer)["error"]["code"] == "bad_request"
     assert service.ask("status")["pid"] == service.process.pid
 
 
@@ -259,7 +260,7 @@ def test_an_unknown_folder_is_an_error(service):
     """It is named, and so are the known ones."""
     with pytest.raises(FatalError, match=r"nowhere.*usual"):
         service.ask("pause", folder="nowhere")
-    with pytest.raises(SrwatchdError, match="dance"):
+    with pytest.raises(RequestError, match="dance"):
         service.ask("dance")
 
 

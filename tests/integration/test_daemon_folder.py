@@ -75,6 +75,47 @@ def test_a_source_that_cannot_be_read_to_its_end_waits_alone(serve, tmp_path):
     serve(scenario, stages=FakeStages(decode=[broken]))
 
 
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_source_behind_a_link_that_cannot_be_read_waits_alone(serve, tmp_path, claimed):
+    """A worker names a file by where it really is: also behind an inbox that is a link, also when it is claimed."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "in").symlink_to(tmp_path / "real")
+
+    async def broken():
+        (path,) = (tmp_path / "real").glob(".srwatchd/*.src" if claimed else "bad.png")
+        raise HostError("io_error", "reading it failed", path=str(path))
+
+    async def scenario(served):
+        served.drop("bad.png")
+        await served.until(lambda: served.folder.counts[Verdict.HELD])
+        served.drop("good.png")
+        await served.until(lambda: "good_x2.png" in served.delivered())
+        assert served.folder.hold is None
+
+    stages = FakeStages(decode=[None, broken] if claimed else [broken])
+    if claimed:
+        stages.script["upscale"] = [TransientError("worker_died", "it died")]
+    serve(scenario, stages=stages)
+
+
+def test_what_is_in_work_does_not_wait(serve):
+    """A picture is counted once, from the first look of a worker at it."""
+
+    async def scenario(served):
+        async def looked_at():
+            served.seen = served.folder.report()
+
+        served.stages.script["decode"] = [looked_at]
+        served.stages.script["upscale"] = [looked_at]
+        for name in ("one.png", "two.png"):
+            served.drop(name)
+            await served.until(lambda name=name: len(served.delivered()) == (1 if name == "one.png" else 2))
+            assert (served.seen["waiting"], served.seen["in_work"]) == (0, 1)
+
+    serve(scenario)
+
+
 def test_a_sub_folder_that_may_not_be_listed_is_named(serve, monkeypatch):
     """Nothing is stranded unseen: the status says which folder, and why."""
     real = scanning.open_beneath

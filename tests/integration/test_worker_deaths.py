@@ -9,11 +9,13 @@ import select
 import signal
 import time
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 from worker_bench import SETTINGS, with_worker
 
 from srwatchd.errors import HostError, TransientError
+from srwatchd.worker import evidence
 
 
 @with_worker()
@@ -142,12 +144,22 @@ async def test_a_process_that_cannot_be_killed_does_not_hold_us(worker):
     """A worker that sleeps in the kernel on a dead mount is given up, and the error names the likely cause."""
     kill, worker._process.kill = worker._process.kill, lambda: None
     wait, worker.gone = worker.gone, lambda: wait(0.1)
-    with pytest.raises(TransientError, match="a disk or mount that hangs") as caught:
+    with pytest.raises(TransientError, match="a disk or mount hangs") as caught:
         await worker.call("native_hang", {}, deadline=0.3)
-    assert caught.value.code == "worker_hung"
+    assert caught.value.code == "worker_stuck"
     assert not worker.alive
     del worker.gone
     worker._process.kill = kill
+
+
+@with_worker()
+async def test_a_worker_that_waits_for_a_disk_blames_no_picture(worker):
+    """It may be killed like any other, and yet the disk or the server is at fault."""
+    seen = mock.patch.object(evidence, "waits_for_disk", lambda pid: pid == worker.pid)
+    with seen, pytest.raises(TransientError, match="waited for a disk or mount that hangs") as caught:
+        await worker.call("native_hang", {}, deadline=0.3)
+    assert caught.value.code == "worker_stuck"
+    assert await worker.gone(30)
 
 
 @with_worker()

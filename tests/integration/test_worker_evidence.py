@@ -77,3 +77,22 @@ def test_the_kernel_s_count_of_kills(tmp_path, membership, file, content, expect
 def test_no_control_groups_at_all(tmp_path):
     """A system without them is no error."""
     assert evidence.oom_kills(str(tmp_path), str(tmp_path / "missing")) is None
+
+
+@pytest.mark.parametrize(
+    ("states", "waits"), [("S", False), ("SR", False), ("SD", True), ("D", True), ("", False)], ids=str
+)
+def test_a_thread_that_sleeps_in_the_kernel_is_seen(tmp_path, states, waits):
+    """Whichever thread it is, and whatever it is called; what cannot be read says nothing."""
+    (tmp_path / "7" / "task" / "0").mkdir(parents=True)
+    for number, state in enumerate(states, 1):
+        task = tmp_path / "7" / "task" / str(number)
+        task.mkdir()
+        (task / "stat").write_text(f"{number} (D) S (x) {state} 1 2 3")
+    assert evidence.waits_for_disk(7, str(tmp_path)) is waits
+    assert not evidence.waits_for_disk(8, str(tmp_path))
+
+
+def test_a_living_process_does_not_wait_for_a_disk():
+    """As the kernel writes it."""
+    assert not evidence.waits_for_disk(os.getpid())

@@ -189,6 +189,8 @@ def _retry(*codes):
         (("worker_died", "worker_hung"), 12.0, 16.0),
         (("worker_died", KILLED), 0.0, 0.0),
         ((KILLED, "worker_died"), 6.0, 8.0),
+        (("worker_died", "worker_stuck"), 6.0, 8.0),
+        (("worker_stuck", "worker_stuck"), 12.0, 16.0),
         (("worker_died",) * 9, 75.0, 100.0),
     ],
 )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from srwatchd.daemon.waiting import concerns_source
 from srwatchd.errors import HostError
 
-SOURCE = Path("/in/d4/p.png")
+SOURCE = ("/in/d4/p.png", "/real/in/d4/p.png", "/real/in/.srwatchd/j1.src")
 
 
 @pytest.mark.parametrize(
     ("code", "path", "alone"),
     [
         ("io_error", "/in/d4/p.png", True),
+        ("io_error", "/real/in/d4/p.png", True),
+        ("io_error", "/real/in/.srwatchd/j1.src", True),
         ("io_error", "/archive/d4/p.png", False),
         ("io_error", "/in", False),
         ("source_unreadable", "/in/d4/p.png", True),
