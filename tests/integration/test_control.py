@@ -14,7 +14,15 @@ import pytest
 
 from srwatchd.control import socket as control
 from srwatchd.control.socket import ControlServer, NotRunningError, call
-from srwatchd.errors import FatalError, HostError, InstanceError, ModelError, PermanentError, RequestError, TransientError
+from srwatchd.errors import (
+    FatalError,
+    HostError,
+    InstanceError,
+    ModelError,
+    PermanentError,
+    RequestError,
+    TransientError,
+)
 
 SILENCE = 30.0
 

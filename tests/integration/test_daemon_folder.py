@@ -13,6 +13,7 @@ from daemon_standin import FakeStages
 from folder_bench import Served
 
 from srwatchd.daemon import premises
+from srwatchd.daemon.folderreport import folder_report
 from srwatchd.daemon.jobrun import Verdict
 from srwatchd.errors import HostError, PermanentError, TransientError
 from srwatchd.intake import scan as scanning
@@ -104,7 +105,7 @@ def test_what_is_in_work_does_not_wait(serve):
 
     async def scenario(served):
         async def looked_at():
-            served.seen = served.folder.report()
+            served.seen = folder_report(served.folder)
 
         served.stages.script["decode"] = [looked_at]
         served.stages.script["upscale"] = [looked_at]
@@ -353,7 +354,7 @@ def test_what_recovery_finishes_counts(serve, monkeypatch, stages, verdict):
         await served.until(lambda: served.folder.counts[verdict])
         await served.until(lambda: served.folder.hold is None)
         assert served.folder.counts == {Verdict.HELD: 1, verdict: 1}
-        assert served.folder.report()[verdict.value] == 1
+        assert folder_report(served.folder)[verdict.value] == 1
 
     serve(scenario, stages=stages)
 
