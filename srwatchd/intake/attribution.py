@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from typing import TYPE_CHECKING
@@ -56,9 +57,13 @@ class Attribution:
         self._origins.taken(snapshot)
 
     def given_back(self, record: Record) -> None:
-        """The claimed file is about to go back to the inbox: its next claim is to know the same."""
+        """The claimed file is about to go back to the inbox: its next claim is to know the same, if the disk allows."""
+        seen = record.snapshot
         if record.origin not in ("", "owner"):
-            self._origins.leave(record)
+            with contextlib.suppress(OSError):
+                self._origins.leave(
+                    seen.device, seen.inode, user=record.user, address=record.address, known=record.origin
+                )
 
 
 def owner_of(snapshot: Snapshot) -> Origin:

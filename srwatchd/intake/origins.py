@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from srwatchd.job import Record, Snapshot
+    from srwatchd.job import Snapshot
 
 __all__ = ["Known", "Origin", "Origins"]
 
@@ -86,15 +86,16 @@ class Origins:
         with self._lock:
             self._remove(list(self._about(snapshot)))
 
-    def leave(self, record: Record) -> None:
-        """Remember who dropped a source that goes back to its inbox. What the disk refuses is not remembered."""
-        device, inode = record.snapshot.device, record.snapshot.inode
-        data = {"device": device, "inode": inode, "address": record.address, "user": record.user}
-        name = f"{device:x}-{inode:x}.json"
-        with self._lock, contextlib.suppress(OSError):
+    def leave(self, device: int, inode: int, *, user: str, address: str, known: str = "console") -> None:
+        """Leave who dropped the file ``inode`` on ``device``; raises OSError.
+
+        For an upload: once its hidden file is written, and before it gets its final name.
+        """
+        data = {"device": device, "inode": inode, "address": address, "user": user, "known": known}
+        with self._lock:
             self._folder.mkdir(mode=_MODE, exist_ok=True)
             with self._opened() as descriptor:
-                write_durably(name, json.dumps({**data, "known": record.origin}).encode("ascii"), dir_fd=descriptor)
+                write_durably(f"{device:x}-{inode:x}.json", json.dumps(data).encode("ascii"), dir_fd=descriptor)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pwd
@@ -13,8 +14,10 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from custody_bench import Bench
+from folder_bench import Served
 from test_intake_samba import ANNA, BERT, NOON, after, done, entry, header, opened, trails
 
+from srwatchd.daemon.folderreport import folder_report
 from srwatchd.intake.attribution import Attribution
 from srwatchd.intake.auditlog import AuditLog
 from srwatchd.intake.origins import Origins
@@ -207,6 +210,16 @@ def test_what_is_given_back_is_remembered(bench):
     assert not list((bench.root / "origins").iterdir())
 
 
+def test_a_console_leaves_what_the_daemon_takes_up(bench):
+    """The writing half that a console uses; a state folder that is not there is an error of its own."""
+    snapshot = bench.drop("a.png", b"picture")
+    Origins(bench.root / "origins").leave(snapshot.device, snapshot.inode, user="carla", address="2001:db8::1")
+    record = bench.custody.claim(bench.seen("a.png"))
+    assert (record.user, record.address, record.origin) == ("carla", "2001:db8::1", "console")
+    with pytest.raises(FileNotFoundError):
+        Origins(bench.root / "nowhere" / "origins").leave(1, 2, user="", address="")
+
+
 # -- the owner, and all together -----------------------------------------------------------------------------------
 
 
@@ -246,3 +259,21 @@ def test_an_old_entry_of_another_user_is_not_taken():
     """Anna's file went by another way; what Bert puts under its name over SFTP is not attributed to her."""
     found = trails(opened("a"), done("close", "a", at=NOON + 1.0), entry("connect", "ok", "scans", at=NOON + 600.0))
     assert found.who("a", after(600)) is None
+
+
+def test_a_log_that_cannot_be_read_holds_nothing_up(tmp_path):
+    """It is said in the status and in the operators' log; pictures are delivered, their owners named."""
+
+    async def scenario():
+        missing = tmp_path / "nowhere" / "log"
+        async with Served(tmp_path, source={"samba_audit_log": missing}) as served:
+            served.drop("a.png")
+            await served.until(lambda: served.delivered() and served.folder.premises is not None)
+            report = folder_report(served.folder)
+            assert (report["hold"], len(report["warnings"])) == (None, 1)
+            assert str(missing.parent) in report["warnings"][0]
+            missing.parent.mkdir()
+            missing.write_bytes(b"")
+            await served.until(lambda: not folder_report(served.folder)["warnings"])
+
+    asyncio.run(scenario())
