@@ -55,8 +55,12 @@ def formats() -> str:
         limit = "" if not entry.can_encode else f"{entry.max_edge:,}" if entry.max_edge else "none"
         depths = ", ".join(map(str, entry.depths)) if entry.can_encode else ""
         alpha = ("yes" if entry.alpha else "no") if entry.can_encode else ""
-        rows.append((entry.title, " ".join(entry.extensions), can, depths, alpha, limit, entry.hint or ""))
-    heading = ("format", "usual names", "", "bits written", "transparency", "longest edge", "hint in the error folder")
+        names = " ".join(entry.extensions)
+        rows.append((entry.title, names, can, depths, alpha, entry.several, limit, entry.hint or ""))
+    heading = (
+        "format", "usual names", "", "bits written", "transparency", "several", "longest edge",
+        "hint in the error folder",
+    )  # fmt: skip
     return _table(heading, rows)
 
 

@@ -20,8 +20,10 @@ _MAGIC: Final = "srwatchd-carry-1"
 _CHUNK: Final = 1 << 20
 _XMP_ORIENTATION: Final = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))\s*\d+")
 _XMP_GPS: Final = re.compile(
-    rb"\s+exif:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')|<exif:(GPS\w+)\b[^>]*?(?:/>|>.*?</exif:\1\s*>)", re.DOTALL
+    rb"\s+[\w.-]+:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')|<([\w.-]+:GPS\w+)\b[^>]*?(?:/>|>.*?</\1\s*>)", re.DOTALL
 )
+_POSITION: Final = re.compile(rb"GPSL|\0", re.IGNORECASE)
+"""A position in a form that is not understood, or an encoding (UTF-16) that may hide one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,12 @@ class Carry:
         return replace(self, xmp=_XMP_ORIENTATION.sub(rb"\g<1>1", self.xmp))
 
     def without_gps(self) -> Carry:
-        """The same without a position in its XMP; EXIF's is left out where it is written."""
-        return replace(self, xmp=_XMP_GPS.sub(b"", self.xmp))
+        """The same without a position in its XMP, or without XMP where a position cannot be taken out.
+
+        EXIF's is left out where it is written.
+        """
+        xmp = _XMP_GPS.sub(b"", self.xmp)
+        return replace(self, xmp=b"" if _POSITION.search(xmp) else xmp)
 
     def only_colour(self) -> Carry:
         """Nothing but the profile, the resolution and the times of an animation: what "strip" leaves."""

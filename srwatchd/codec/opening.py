@@ -202,6 +202,9 @@ def _structure(feed: Feed, name: str, head: bytes) -> tuple[float, tuple[Edit, .
     match name:
         case "jpeg":
             form = check_jpeg(feed.read)
+            if form.views > 1:
+                what = f"It holds {form.views} views: it is a 3D, panorama or multi-angle picture (MPO)."
+                raise PermanentError("unsupported_content", what, hint=_SPLIT)
             return 2.0 if form.progressive else 0.0, form.edits
         case "png":
             return 1.0 if check_png(feed.read) else 0.0, ()

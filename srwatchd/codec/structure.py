@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from srwatchd.codec.multipicture import MARK, views_of
 from srwatchd.errors import PermanentError
 
 __all__ = [
@@ -42,6 +43,7 @@ _SEQUENTIAL: Final = frozenset({0xC0, 0xC1, 0xC9})
 _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _APP0: Final = 0xE0
+_APP2: Final = 0xE2
 _WHOLE_SPECTRUM: Final = b"\x00\x3f\x00"
 MOST_PIECES: Final = 2_000_000
 """Segments, chunks or blocks of a file that are looked at; a GIF of 500 MB has as many."""
@@ -72,7 +74,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class JpegForm:
-    """Whether a JPEG comes in several scans, and what a strict decoder must read differently to be content.
+    """Whether a JPEG comes in several scans, what a strict decoder must read differently, and how many views it has.
 
     Cameras, phones and converters write such files; every viewer shows them. The edits, in the order of their offsets,
     drop stray bytes between segments, correct the spectral selection of a sequential scan (which decoders ignore) and
@@ -81,6 +83,7 @@ class JpegForm:
 
     progressive: bool
     edits: tuple[Edit, ...] = ()
+    views: int = 1
 
 
 def incomplete(what: str) -> PermanentError:
@@ -108,7 +111,7 @@ def check_jpeg(read: Read) -> JpegForm:
     that is neither stuffing nor a restart. What follows the end-of-image marker (thumbnails, videos, makers' trailers)
     is of no concern.
     """
-    offset, frame, scans, metadata = 2, 0, 0, 0
+    offset, frame, scans, metadata, views = 2, 0, 0, 0, 1
     edits: list[Edit] = []
     for _ in range(MOST_PIECES):
         start = _jpeg_segment(read, offset)
@@ -118,7 +121,7 @@ def check_jpeg(read: Read) -> JpegForm:
         if marker == _EOI:
             if not scans:
                 raise incomplete("the JPEG holds no picture")
-            return JpegForm(frame in _PROGRESSIVE or scans > 1, tuple(edits))
+            return JpegForm(frame in _PROGRESSIVE or scans > 1, tuple(edits), views)
         if marker in _ALONE:
             offset = start + 2
             continue
@@ -128,6 +131,7 @@ def check_jpeg(read: Read) -> JpegForm:
         edits += _jpeg_oddities(read, marker, start, offset, frame)
         if marker in _METADATA:
             metadata += length
+            views = max(views, _views(read, marker, start, length))
         elif marker == _SOS:
             scans += 1
             offset = _next_jpeg_marker(read, offset)
@@ -136,6 +140,13 @@ def check_jpeg(read: Read) -> JpegForm:
         if scans > _MOST_SCANS:
             raise excessive(f"{_MOST_SCANS} scans")
     raise excessive(f"{MOST_PIECES} segments")
+
+
+def _views(read: Read, marker: int, start: int, length: int) -> int:
+    """How many views the segment of ``length`` bytes lists, if it is an index of pictures."""
+    if marker != _APP2 or read(len(MARK), start + 4) != MARK:
+        return 1
+    return views_of(read, start + 4 + len(MARK), length - 2 - len(MARK))
 
 
 def _jpeg_segment(read: Read, offset: int) -> int:

@@ -15,7 +15,7 @@ import pictures
 
 from srwatchd.codec.vips import pyvips
 
-SEALED = ("jpeg", "progressive", "png", "gif")
+SEALED = ("jpeg", "progressive", "png", "gif", "frames-gif")
 
 
 def whole() -> dict[str, bytes]:
@@ -25,6 +25,8 @@ def whole() -> dict[str, bytes]:
     files["progressive"] = pictures.encoded(made, "jpeg", interlace=True)
     files["flat-tiff"] = pictures.encoded(made, "tiff", compression="none", predictor="none")
     files["avif"] = pictures.encoded(made, "heif")
+    files |= {"pages-tiff": pictures.pages("tiff"), "frames-gif": pictures.pages("gif")}
+    files["frames-webp"] = pictures.pages("webp")
     files |= {name: cv2.imencode(f".{name}", pictures.scene(120, 90))[1].tobytes() for name in ("bmp", "jp2")}
     return files
 
@@ -81,9 +83,14 @@ def refused() -> dict[str, tuple[bytes, str]]:
         "million-segments.jpg": (jpeg[:2] + b"\xff\x01" * 2_100_000 + jpeg[2:], "unsupported_content"),
         "metadata.jpg": (jpeg[:2] + (b"\xff\xe2\xff\xff" + bytes(65533)) * 1100 + jpeg[2:], "unsupported_content"),
         "scans.jpg": (_scans(600), "unsupported_content"),
-        "pages.tif": (pictures.pages("tiff"), "unsupported_content"),
-        "moving.gif": (pictures.pages("gif"), "unsupported_content"),
-        "moving.webp": (pictures.pages("webp"), "unsupported_content"),
+        "collection.avif": (pictures.pages("heif"), "unsupported_content"),
+        "million-frames.gif": (_frames_gif(1_000_000, 1), "unsupported_content"),
+        "huge-frames.gif": (_frames_gif(9000, 5000), "too_many_pixels"),
+        "huge-frame.gif": (_frames_gif(2, 9, claimed=60000), "too_many_pixels"),
+        "million-frames.webp": (_frames_webp(1_000_000, 1), "unsupported_content"),
+        "huge-frames.webp": (_frames_webp(9000, 5000), "too_many_pixels"),
+        "outside.webp": (_frames_webp(2, 9, claimed=5000), "incomplete"),
+        "shared.tif": (_shared_tiff(900, 600), "too_many_pixels"),
         "moving.png": (png(pictures.png_chunk(b"acTL", struct.pack(">II", 2, 0))), "unsupported_content"),
         "document.pdf": (b"%PDF-1.7\n" + bytes(2000), "unsupported_format"),
         "photo.heic": (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(500), "unsupported_format"),
@@ -107,6 +114,9 @@ def accepted() -> dict[str, bytes]:
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 2, 0x8769, 4, 1, 8) + bytes(60_000)
     recursive = pictures.encoded(_tagged(_recursive_profile()), "png")
     return {
+        "pages.tif": pictures.pages("tiff"),
+        "moving.gif": pictures.pages("gif"),
+        "moving.webp": pictures.pages("webp"),
         "one.png": pictures.encoded(one, "png"),
         "tall.png": pictures.encoded(tall, "png"),
         "million.png": _png(text * 1_000_000),
@@ -133,6 +143,35 @@ def _png(extra: bytes) -> bytes:
 def _gif_picture(edge: int) -> bytes:
     table = bytes([0, 0, 0, 255, 255, 255])
     return b"\x2c" + struct.pack("<HHHHB", 0, 0, edge, edge, 0x80) + table + b"\x02\x02\x44\x01\0\x3b"
+
+
+def _frames_gif(count: int, edge: int, *, claimed: int = 0) -> bytes:
+    """An animation of ``count`` frames on a square screen; the frames may claim to be larger than it."""
+    return b"GIF89a" + struct.pack("<HH", edge, edge) + b"\0\0\0" + _gif_picture(claimed or edge)[:-1] * count + b"\x3b"
+
+
+def _frames_webp(count: int, edge: int, *, claimed: int = 0) -> bytes:
+    """The same as a WebP, its frames without pixels."""
+    claimed = claimed or edge
+    size = (claimed - 1).to_bytes(3, "little") * 2
+    frame = b"ANMF" + struct.pack("<I", 16) + bytes(6) + size + bytes(4)
+    canvas = (edge - 1).to_bytes(3, "little") * 2
+    body = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + canvas + b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    return b"RIFF" + struct.pack("<I", len(body) + len(frame) * count + 4) + b"WEBP" + body + frame * count
+
+
+def _shared_tiff(count: int, edge: int) -> bytes:
+    """A TIFF of many pages that all show the same strip."""
+    strip = zlib.compress(bytes(edge * edge), 9)
+    content = bytearray(_tiff(edge, strip=strip, compression=8, following=0))
+    page = bytes(content[8:200]).rstrip(b"\0").ljust(2 + 9 * 12, b"\0")
+    base = len(content) + len(content) % 2
+    content += bytes(base - len(content))
+    content[8 + len(page) : 12 + len(page)] = struct.pack("<I", base)
+    for number in range(1, count):
+        following = base + number * (len(page) + 4) if number + 1 < count else 0
+        content += page + struct.pack("<I", following)
+    return bytes(content)
 
 
 def _bmp(edge: int) -> bytes:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,18 @@ def test_metadata_is_kept_and_upright(name):
         assert found.get("exif-ifd0-XResolution").startswith("300")
     if name in ("jpeg", "png", "tiff"):
         assert found.xres * 25.4 == pytest.approx(300, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif", "tiff", "gif"])
+@pytest.mark.parametrize("xmp", [pictures.XMP, b"<d e2:GPSLatitude='48,8N' e2:GPSLongitude='11,34E'/>"])
+def test_the_position_can_be_stripped(name, xmp):
+    """With "gps-stripped" no byte of a result tells the place, in EXIF or XMP; the maker is still there."""
+    content = written(pictures.scene(), replace(carried(), xmp=xmp), format=name, metadata="gps-stripped")
+    for trace in (b"48,8", b"11,34", struct.pack("<6I", 48, 1, 8, 1, 0, 1)):
+        assert trace not in content
+        assert trace in carried().exif + xmp
+    if name != "gif":
+        assert b"Kamera" in content
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif", "tiff"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -207,6 +208,31 @@ def test_a_sequence_in_an_avif_is_refused():
     content = pictures.encoded(pictures.image(SCENE()), "heif")
     assert Raster.decoded(content).info.count == 1
     assert "animated AVIF" in refusal(content + b"\0\0\0\x10moov" + bytes(8)).message
+
+
+def with_index(*kinds, order="<"):
+    """A JPEG with an index of pictures of these types, and as many pictures behind it."""
+    jpeg = pictures.encoded(pictures.image(SCENE()), "jpeg")
+    entries = b"".join(struct.pack(f"{order}IIIHH", kind, len(jpeg), 0, 0, 0) for kind in kinds)
+    directory = struct.pack(f"{order}HHHIII", 1, 0xB002, 7, len(entries), 26, 0)
+    index = b"MPF\0" + (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8) + directory + entries
+    return jpeg[:2] + b"\xff\xe2" + struct.pack(">H", len(index) + 2) + index + jpeg[2:] + jpeg * (len(kinds) - 1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_phones_picture_with_a_gain_map_is_a_picture(order):
+    """What belongs to the picture is left out; a preview or a gain map is no picture of its own."""
+    for kinds in ((0x20030000, 0), (0x20030000, 0x010001, 0x010002)):
+        assert Raster.decoded(with_index(*kinds, order=order)).info.count == 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [0x020001, 0x020002, 0x020003])
+def test_several_views_are_refused(kind, order):
+    """A 3D picture is not cut to one eye, nor a panorama to its first part."""
+    error = refusal(with_index(0x20000000 | kind, kind, order=order))
+    assert error.code == "unsupported_content"
+    assert "2 views" in error.message
 
 
 @pytest.mark.parametrize("size", [(50, 37), (100, 75)])

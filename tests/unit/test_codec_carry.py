@@ -45,6 +45,22 @@ def test_without_gps():
     assert Carry(xmp=xmp).without_gps().xmp == b'<d a="b"><k/></d>'
 
 
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        b"<d e2:GPSLatitude = '48,8N' a='b'/>",
+        b"<d><e2:GPSLongitude rdf:parseType='Resource'>11,34E</e2:GPSLongitude></d>",
+        b"<d xmlns='http://ns.adobe.com/exif/1.0/'><GPSLatitude>48,8N</GPSLatitude></d>",
+        "<d exif:GPSLatitude='48,8N'/>".encode("utf-16"),
+    ],
+)
+def test_a_position_in_any_form_goes(xmp):
+    """Whatever the prefix, the quotes or the encoding; XMP that cannot be understood goes as a whole."""
+    left = Carry(xmp=xmp).without_gps().xmp.replace(b"\0", b"")
+    assert b"48,8" not in left
+    assert b"11,34" not in left
+
+
 def test_only_colour():
     """Profile and resolution are no metadata that "strip" takes away."""
     assert FULL.only_colour() == Carry(icc=FULL.icc, dpi=FULL.dpi)
