@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
     work = Path(tempfile.mkdtemp(prefix="srwatchd-soak-", dir=arguments.work))
     bench = Bench(tuple(shlex.split(arguments.srwatchd)), work, short=False, seed=arguments.seed)
     seconds = arguments.seconds if arguments.seconds is not None else arguments.minutes * 60.0
-    site = bench.site("soak", options=_folder(work), extra=_top())
+    site = bench.site("soak", model="fsrcnn_x2", scale=2, options=_folder(work), extra=_top())
     site.write_config()
     try:
         with Places(site).mounted(), bench.service(site) as service:

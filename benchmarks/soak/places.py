@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SIZES", "Places"]
 
-SIZES: Final = {"in": "200m", "done": "900m", "error": "100m", "archive": "300m", "ledger": "300m"}
+SIZES: Final = {"in": "200m", "done": "3g", "error": "100m", "archive": "1g", "ledger": "300m"}
 _FULL_SECONDS: Final = 30.0
 
 
