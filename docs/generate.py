@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from srwatchd.codec.formats import FORMATS
 from srwatchd.config import init_text, read_manifest
 from srwatchd.config.schema import Config, Defaults, Folder
+from srwatchd.daemon.figures import METRICS
 from srwatchd.errors import HINTS
 from srwatchd.job import diagram
 
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-__all__ = ["DOCUMENTS", "configuration", "errors", "formats", "main", "models", "rendered", "states"]
+__all__ = ["DOCUMENTS", "configuration", "errors", "formats", "main", "metrics", "models", "rendered", "states"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-DOCUMENTS: Final = ("README.md", "ARCHITECTURE.md", "docs/configuration.md", "docs/errors.md", "docs/formats.md")
+DOCUMENTS: Final = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "docs/configuration.md",
+    "docs/errors.md",
+    "docs/formats.md",
+    "docs/operations.md",
+)
 _SETS: Final = ("Set5", "Set14", "Kodak")
 _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _KEY: Final = re.compile(r"^(?P<indent> *)(?:- )?(?P<off>#?)(?P<key>[a-z_]+):(?: (?P<value>.*))?$")
@@ -88,9 +96,15 @@ def configuration() -> str:
     return _table(("key", "default", ""), rows)
 
 
+def metrics() -> str:
+    """Every figure for Prometheus."""
+    rows = ((f"`srwatchd_{each.name}`", each.kind, " ".join(each.labels), each.help) for each in METRICS)
+    return _table(("name", "kind", "labels", ""), rows)
+
+
 def rendered(text: str) -> str:
     """``text`` with every generated part as it should be. Raises KeyError for a part that nobody makes."""
-    makers = {each.__name__: each for each in (configuration, errors, formats, models, states)}
+    makers = {each.__name__: each for each in (configuration, errors, formats, metrics, models, states)}
     return _PART.sub(lambda part: f"{part[1]}{makers[part[2]]()}\n{part[3]}", text)
 
 

@@ -12,6 +12,7 @@ from srwatchd.control.socket import NotRunningError, call
 from srwatchd.daemon.crew import Crew, CrewSettings
 from srwatchd.daemon.examine_intake import examine_intake, examine_watches
 from srwatchd.daemon.examine_machine import examine_machine, examine_sockets
+from srwatchd.daemon.examine_operation import examine_operation
 from srwatchd.daemon.examine_places import View, examine_folder, examine_state, lock_holder
 from srwatchd.daemon.examine_shares import examine_share
 from srwatchd.daemon.finding import Finding, ok, problem, warning
@@ -54,6 +55,7 @@ async def _examine(config: Config) -> list[Finding]:
         findings += await _patiently("lease", folder.id, partial(examine_intake, folder))
         findings += await _patiently("share", folder.id, partial(examine_share, folder))
     findings += await _patiently("inotify", "limits", partial(examine_watches, config.folders))
+    findings += await _patiently("figures", "operation", partial(examine_operation, config))
     specs, about = _models(config)
     findings += about
     findings += await _workers(config, specs, report)

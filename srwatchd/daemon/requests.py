@@ -45,7 +45,8 @@ class Requests:
         if folder_id is None:
             return list(known)
         if folder_id not in known:
-            raise FatalError("configuration", f"there is no folder {folder_id!r}; known are {', '.join(known)}")
+            hint = f"The running configuration has {', '.join(known)}; a reload reads it again."
+            raise FatalError("configuration", f"there is no folder {folder_id!r}", hint=hint)
         return [folder_id]
 
     async def _retry(self, request: dict[str, Any]) -> dict[str, list[str]]:

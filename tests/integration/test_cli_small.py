@@ -155,19 +155,23 @@ def test_status_without_a_daemon_is_5(config):
     """And says how to start it."""
     done = srwatchd("status", "--config", config)
     assert (done.returncode, "srwatchd run" in done.stderr) == (5, True)
+    done = srwatchd("status", "--config", config, "--json")
+    assert (done.returncode, json.loads(done.stdout)["running"]) == (5, False)
 
 
 def test_steering_without_a_daemon_is_done_under_its_lock(failed):
     """Pause and resume are remembered and recorded, retry moves; an unknown folder or name is said."""
     assert srwatchd("pause", "--config", failed).returncode == 0
     assert json.loads((failed.parent / "var" / "paused.json").read_text()) == ["pictures"]
-    assert srwatchd("resume", "--config", failed, "--folder", "pictures").returncode == 0
+    done = srwatchd("resume", "--config", failed, "--folder", "pictures", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"resumed": ["pictures"]})
     assert json.loads((failed.parent / "var" / "paused.json").read_text()) == []
     done = srwatchd("pause", "--config", failed, "--folder", "nothing")
-    assert (done.returncode, "nothing" in done.stderr) == (1, True)
+    assert (done.returncode, "nothing" in done.stderr) == (2, True)
     done = srwatchd("retry", "--config", failed, "a.png", "absent.png")
     assert (done.returncode, "a.png" in done.stdout, "absent.png" in done.stderr) == (1, True, True)
-    assert srwatchd("retry", "--config", failed, "--all").returncode == 0
+    done = srwatchd("retry", "--config", failed, "--all", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"moved": ["deep/b.png"], "missing": []})
     assert inbox(failed) == ["a.png", "deep/b.png"]
     assert files_below(failed.parent / "hot" / "pictures" / "error") == []
     steered = [action for action in actions(failed) if action.startswith("control.")]
@@ -190,7 +194,7 @@ def test_a_running_daemon_is_steered_over_its_socket(failed):
     """A paused folder takes nothing, a resumed one delivers what retry gave back; the daemon records it all."""
     with running(failed):
         assert srwatchd("pause", "--config", failed).returncode == 0
-        assert srwatchd("pause", "--config", failed, "--folder", "nothing").returncode == 1
+        assert srwatchd("pause", "--config", failed, "--folder", "nothing").returncode == 2
         done = srwatchd("retry", "--config", failed, "--all")
         assert (done.returncode, inbox(failed)) == (0, ["a.png", "deep/b.png"])
         report = json.loads(srwatchd("status", "--config", failed, "--json").stdout)

@@ -14,6 +14,8 @@ from srwatchd.config import init_text, load
 from srwatchd.config.__main__ import main
 from srwatchd.config.jsonschema import schema_text
 from srwatchd.config.schema import Config, Section
+from srwatchd.daemon.retention import has_rules
+from srwatchd.errors import ConfigurationError
 
 SHIPPED = Path(__file__).parents[2] / "config"
 HINT = "run `python -m srwatchd.config {0}` as its docstring says"
@@ -110,3 +112,48 @@ def test_the_command_prints_both_and_nothing_else(capsys):
     assert capsys.readouterr().out == init_text()
     assert main([]) == main(["other"]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_the_edge_example_is_right_and_bounds_everything(loaded):
+    """What a box that nobody visits keeps is bounded, and the schema knows every key."""
+    config = load(SHIPPED / "srwatchd.edge.yaml")
+    assert all(has_rules(folder) for folder in config.folders)
+    assert config.audit.max_size
+    assert config.metrics.path == config.state_dir / "metrics" / "srwatchd.prom"
+    jsonschema.validate(yaml.safe_load((SHIPPED / "srwatchd.edge.yaml").read_text()), json.loads(schema_text()))
+    with_hooks = uncommented((SHIPPED / "srwatchd.edge.yaml").read_text())
+    assert loaded(with_hooks.replace("/usr/local/bin/srwatchd-notify", "/bin/true")).folders[0].hooks.on_hold
+
+
+@pytest.mark.parametrize(
+    ("hooks", "problem"),
+    [
+        ("[notify]", "no absolute path"),
+        ("notify", "must be a list of words"),
+        ("[/no/such/program]", "cannot be run"),
+        ("[@PLAIN@]", "may not be executed"),
+        ("[/etc]", "is no program"),
+        ("[1]", "must be a list of words"),
+    ],
+)
+def test_a_hook_that_cannot_be_run_is_a_mistake_of_the_configuration(loaded, tmp_path, hooks, problem):
+    """Found when the file is read, not in the night, and told with its place."""
+    folder = "folders: [{id: a, inbox: in, done: done, error: err, model: m}]"
+    (tmp_path / "plain").touch(mode=0o644)
+    hooks = hooks.replace("@PLAIN@", str(tmp_path / "plain"))
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        loaded(f"defaults: {{hooks: {{on_hold: {hooks}}}}}\n{folder}\n")
+    assert [each.key for each in caught.value.problems] == ["defaults.hooks.on_hold"]
+
+
+def test_retention_of_results_that_are_sources_is_a_mistake(loaded):
+    """It would remove pictures that nobody has worked on."""
+    chain = "folders: [{id: a, inbox: in, done: mid, error: err, model: m, retention: {done: {max_age: 1 d}}}, "
+    with pytest.raises(ConfigurationError, match="would remove pictures from the inbox of folder 'b'"):
+        loaded(f"{chain}{{id: b, inbox: mid, done: done, error: err2, model: m}}]\n")
+
+
+def test_a_ledger_smaller_than_two_segments_is_a_mistake(loaded):
+    """It could never be kept within its bound."""
+    with pytest.raises(ConfigurationError, match="less than two segments"):
+        loaded("audit: {max_size: 1MiB}\nfolders: [{id: a, inbox: in, done: d, error: e, model: m}]\n")

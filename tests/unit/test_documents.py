@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from srwatchd.cli import _COMMANDS
 from srwatchd.config.schema import Config
+from srwatchd.daemon.hookrun import VARIABLES
 from srwatchd.errors import HINTS
 from srwatchd.job import diagram
 from srwatchd.pipeline import custody
@@ -84,6 +85,19 @@ def _keys(schema: dict[str, Any]) -> set[str]:
 def test_every_code_of_an_error_is_documented() -> None:
     """A code in a sidecar can be looked up."""
     assert all(f"| `{code}` |" in text("docs/errors.md") for code in HINTS)
+
+
+def test_every_code_of_an_error_has_its_remedy_in_the_operators_document() -> None:
+    """Once each: the table cannot lag behind the program."""
+    codes = re.findall(r"^\| `([a-z_]+)` \| [^|]", text("docs/operations.md"), flags=re.MULTILINE)
+    assert sorted(code for code in codes if not code.startswith("srwatchd_")) == sorted(HINTS)
+
+
+def test_every_fact_of_a_hook_is_documented() -> None:
+    """Whoever writes one knows what it is told."""
+    table = text("docs/operations.md").partition("| variable |")[2].partition("\n\n")[0]
+    told = {part.removeprefix("SRWATCHD") for part in re.findall(r"`(\w+)`", table) if "_" in part}
+    assert {f"_{name.upper()}" for name in VARIABLES} == told
 
 
 def test_the_commands_of_the_documents_exist() -> None:
