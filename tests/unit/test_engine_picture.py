@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from engine_standin import StandIn, blurred, spec
 
-from srwatchd.engine.picture import upscale_raster
+from srwatchd.engine.picture import upscale_raster, upscale_rasters
 from srwatchd.errors import ModelError, TransientError
 
 
@@ -134,3 +134,14 @@ def test_a_failing_observer_is_not_the_models_fault() -> None:
 
     with pytest.raises(RuntimeError, match="supervisor"):
         upscale_raster(StandIn(), noise(8, 8, 1), np.empty((16, 16, 1), np.uint8), tile=64, on_tile=observer)
+
+
+def test_pages_do_not_see_each_other() -> None:
+    """Each page becomes what it becomes alone, however they lie in memory, and progress counts the tiles of all."""
+    pages = [noise(40, 50, 3), noise(33, 90, 1, np.uint16), noise(1, 1, 4)]
+    pairs = [(page, np.empty((page.shape[0] * 2, page.shape[1] * 2, page.shape[2]), page.dtype)) for page in pages]
+    told: list[tuple[int, int]] = []
+    upscale_rasters(StandIn(blurred), pairs, tile=32, on_tile=lambda done, total: told.append((done, total)))
+    for page, result in pairs:
+        assert np.array_equal(result, run(page, tile=32, network=StandIn(blurred)))
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)]

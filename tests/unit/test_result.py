@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from daemon_standin import folder, info, spec
 
+from srwatchd.codec.picture import pages_of
 from srwatchd.errors import PermanentError
 from srwatchd.pipeline.result import plan_result
 
@@ -92,3 +93,62 @@ def test_a_fallback_that_is_too_small_as_well_is_refused():
     """Neither WebP nor JPEG holds 200 000 pixels in a row."""
     with pytest.raises(PermanentError):
         plan("a.webp", info(width=100_000, format="webp"), on_format_limit="jpeg")
+
+
+PAGES = info(format="tiff", further=[[4, 3, 3, 8, 2], [10, 20, 1, 16, 1]])
+FRAMES = info(format="gif", further=[[4, 3, 3, 8, 6]])
+
+
+def test_pages_have_sizes_of_their_own():
+    """Each page is scaled, and bounded, by itself; width and height are those of the first."""
+    found = plan("a.tif", PAGES, longest_edge=10)
+    assert (found.format, found.width, found.height) == ("tiff", 8, 6)
+    assert found.options["sizes"] == [[8, 6], [8, 6], [8, 6], [5, 10]]
+    assert found.form.pixels(pages_of(PAGES)) == 3 * 48 + 50
+    assert found.form.raster_pixels(pages_of(PAGES)) == 3 * 48 + 800
+
+
+def test_frames_have_one_size():
+    """An animated GIF stays one with `same`; there is nothing to say about the size of its other frames."""
+    found = plan("a.gif", FRAMES, factor=1.5)
+    assert (found.format, found.path) == ("gif", "a_x1.5.gif")
+    assert (found.options["size"], found.options["sizes"]) == ([6, 4], None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "made"),
+    [
+        (FRAMES, "webp", "webp"),
+        (FRAMES, "gif", "gif"),
+        (info(format="webp", further=[[4, 3, 3, 8, 1]]), "gif", "gif"),
+        (info(format="webp", further=[[4, 3, 3, 8, 1]]), "same", "webp"),
+        (PAGES, "tiff", "tiff"),
+    ],
+)
+def test_formats_that_hold_all(facts, wanted, made):
+    """Frames go into GIF and WebP, pages into TIFF."""
+    assert plan("a.x", facts, format=wanted).format == made
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted"),
+    [
+        *((FRAMES, each) for each in ("png", "jpeg", "avif", "tiff")),
+        *((PAGES, each) for each in ("png", "jpeg", "avif", "gif", "webp")),
+    ],
+)
+def test_a_format_that_would_cut_is_refused(facts, wanted):
+    """Anything else would lose some of them, or their times; the hint says what to set."""
+    with pytest.raises(PermanentError) as caught:
+        plan("a.x", facts, format=wanted)
+    assert caught.value.code == "format_limit"
+    assert "split" in caught.value.hint
+
+
+def test_another_format_may_hold_what_would_be_cut():
+    """on_format_limit is asked here, too, and refused when it would cut as well."""
+    assert plan("a.tif", PAGES, format="png", on_format_limit="tiff").format == "tiff"
+    with pytest.raises(PermanentError):
+        plan("a.gif", FRAMES, format="png", on_format_limit="tiff")
+    with pytest.raises(PermanentError):
+        plan("a.gif", FRAMES, format="png", on_format_limit="scale_down")
