@@ -34,10 +34,10 @@ point() { # point NAME VERSION
 }
 
 switch_to() { # switch_to VERSION: program and units of that version
-    point current "$1"
-    ln -sfn current/bin "$prefix/bin"
-    install -m 755 "$prefix/versions/$1/install.sh" "$prefix/install.sh"
-    "$prefix/bin/srwatchd" systemd install --config "$config"
+    point current "$1" &&
+        ln -sfn current/bin "$prefix/.bin.new" && mv -fT "$prefix/.bin.new" "$prefix/bin" &&
+        install -m 755 "$prefix/versions/$1/install.sh" "$prefix/install.sh" &&
+        "$prefix/bin/srwatchd" systemd install --config "$config"
 }
 
 # Restart and see that it is ready; a start that fails on the configuration says so at once.
@@ -71,8 +71,9 @@ unpack() { # unpack VERSION
     rm -rf "$made"
     mkdir -p "$prefix/versions"
     chmod 755 "$prefix" "$prefix/versions"
-    say "making $made"
-    "$(interpreter)" -m venv --without-pip "$made"
+    base=$(interpreter)
+    say "making $made with $base"
+    "$base" -m venv --without-pip "$made"
     PYTHONPATH=$(echo "$here"/wheelhouse/pip-*.whl) PIP_CONFIG_FILE=/dev/null "$made/bin/python" -m pip install --quiet \
         --disable-pip-version-check --no-cache-dir --no-index --find-links "$here/wheelhouse" "srwatchd==$version"
     install -m 755 "$here/install.sh" "$made/install.sh"
@@ -145,7 +146,7 @@ sweep() {
 do_remove() {
     if [ -x "$prefix/bin/srwatchd" ]; then "$prefix/bin/srwatchd" systemd remove; fi
     [ ! -e "$prefix/pyvenv.cfg" ] || die "$prefix is a virtual environment made by hand; remove it by hand"
-    rm -rf "$prefix/versions" "$prefix/current" "$prefix/previous" "$prefix/bin" "$prefix/install.sh"
+    for each in versions current previous bin install.sh; do rm -rf "${prefix:?}/$each"; done
     rmdir "$prefix" 2>/dev/null || true
     say "removed; kept: /etc/srwatchd, /etc/systemd/system/srwatchd*.d, /var/lib/srwatchd*, /srv/srwatchd, the user srwatchd"
 }
