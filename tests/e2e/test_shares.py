@@ -13,6 +13,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ class Site:
     pause: float
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
     failures: dict[str, BaseException] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
+    """When each scene began, by the clock of the ledger."""
 
     def place(self, folder: str, kind: str) -> Path:
         return self.servers.top / "srwatchd" / folder / kind
@@ -106,11 +109,14 @@ def start_daemon(site: Site, folder: str, times: dict[str, str]) -> None:
     words = [*as_daemon(folder), sys.executable, "-m", "srwatchd", "run", "--config", str(config)]
     with (top / f"{folder}.log").open("wb") as log:
         site.daemons.append(subprocess.Popen(words, cwd=ROOT, env=env, stdout=log, stderr=log))
-    daemon = site.daemons[-1]
+
+
+def await_daemon(site: Site, folder: str, daemon: subprocess.Popen[bytes]) -> None:
+    """Wait until it serves."""
 
     def serves() -> bool:
-        assert daemon.poll() is None, (top / f"{folder}.log").read_text()
-        audit = state / "audit/audit.jsonl"
+        assert daemon.poll() is None, (site.servers.top / f"{folder}.log").read_text()
+        audit = site.state(folder) / "audit/audit.jsonl"
         return audit.exists() and any(line["event.action"] == "configuration.loaded" for line in site.ledger(folder))
 
     wait_for(serves)
@@ -134,6 +140,8 @@ def served(times: dict[str, str], pause: float):
             try:
                 for folder in FOLDERS:
                     start_daemon(site, folder, times)
+                for folder, daemon in zip(FOLDERS, site.daemons, strict=True):
+                    await_daemon(site, folder, daemon)
                 yield site
             finally:
                 for daemon in site.daemons:
@@ -149,6 +157,7 @@ def play(site: Site, scene: Any) -> None:
     try:
         folder = site.local / scene.name.replace("/", " ")
         folder.mkdir()
+        site.began[scene.name] = time.time()
         scene.play(Stage(site.servers, folder, site.pause), scene.name, scene.content)
     except BaseException as error:  # noqa: BLE001 - told by the scene's own test
         site.failures[scene.name] = error
@@ -199,6 +208,9 @@ def judge(site: Site, scene: Any) -> None:
     assert not (site.place(scene.folder, "in") / scene.name).exists()
     claims = [line for line in site.lines_of(scene) if line["event.action"] == "job.claimed"]
     assert len(claims) == 1
+    if scene.folder == "plain":  # nobody can be asked whether it is still open: only quiet counts
+        claimed = datetime.fromisoformat(claims[0]["@timestamp"]).timestamp()
+        assert claimed - site.began[scene.name] >= 1.0
     known = (claims[0]["srwatchd.origin"], claims[0]["user.name"], claims[0].get("source.ip"))
     assert known == (scene.known, scene.who.name, "127.0.0.1" if scene.known == "samba" else None)
 

@@ -15,6 +15,7 @@ from daemon_standin import folder
 from share_servers import snippet
 from test_intake_samba import opened
 
+from srwatchd.config import load
 from srwatchd.daemon.examine_shares import examine_share, shares_of
 from srwatchd.daemon.finding import Level
 
@@ -118,3 +119,11 @@ def test_a_machine_without_samba_is_no_finding(share):
     assert set(look(share)) == {"a group", "a samba log"}
     conf.unlink()
     assert {each.subject for each in examine_share(made, smb_conf=conf)} == {"a group", "a samba log"}
+
+
+@pytest.mark.parametrize("more", ["", snippet("yaml", 1)])
+def test_the_configuration_of_the_document_is_one(tmp_path, more):
+    """The folder as it is written, and with the keys for an inbox that is exported by NFS."""
+    config = tmp_path / "srwatchd.yaml"
+    config.write_text(snippet("yaml") + more)
+    assert load(config).folders[0].source.samba_audit_log == Path("/var/log/samba-audit/log.*")
