@@ -112,7 +112,7 @@ class Campaign:
         self.cases += 1
         self.counts.setdefault(case.seed.partition("-")[0], collections.Counter())[case.outcome] += 1
         self.slowest = sorted((*self.slowest, case), key=lambda each: -each.cpu)[:5]
-        known = case.outcome == "accepted" or case.outcome in _REFUSALS
+        known = case.outcome in ("accepted", "encode format_limit") or case.outcome in _REFUSALS
         if not known or case.cpu > _SLOW_CPU_SECONDS:
             self.offenders.append(case)
             self.keep.mkdir(parents=True, exist_ok=True)
