@@ -120,7 +120,7 @@ def test_a_hook_that_fails_or_hangs_costs_nothing_but_itself(tmp_path):
     assert (failed["srwatchd.hook.status"], failed["srwatchd.hook.output"]) == (3, "it went wrong")
     hung = [line for line in lines if line["srwatchd.folder"] == "a"]
     assert all(line["event.reason"] == "it did not end in its time and was killed" for line in hung)
-    assert "sleep" not in _command_of(child)
+    wait_for(lambda: "sleep" not in _command_of(child))
     assert len({line["trace.id"] for line in lines}) == 4
 
 
