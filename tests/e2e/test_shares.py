@@ -29,7 +29,10 @@ if not (WHY := missing()):
 else:
     SCENES = ()
 
-pytestmark = pytest.mark.skipif(bool(WHY), reason=f"the servers cannot be run: {WHY}")
+pytestmark = [
+    pytest.mark.skipif(bool(WHY), reason=f"the servers cannot be run: {WHY}"),
+    pytest.mark.timeout(600),  # on a machine that has much else to do
+]
 _ABOVE = "/srv" if Path("/srv").is_dir() else "/var/lib"
 """sshd wants every folder above a chroot to be root's alone, which /tmp is not."""
 QUICK = {"settle": "1 s", "grace": "12 s", "rescan_interval": "2 s"}
