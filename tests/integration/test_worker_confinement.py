@@ -283,7 +283,7 @@ def test_every_format_is_decoded_encoded_and_verified(loop, codec, kind):
             params = ROOM | {"info": info, "width": info["width"], "height": info["height"]}
             params["output"] = EncodeOptions(format=name).to_dict()
             loop.run(codec.call("encode", params, [raster, carry, staged], deadline=60))
-            loop.run(codec.call("verify", params, [staged, raster], deadline=60))
+            loop.run(codec.call("verify", params, [staged, raster, carry], deadline=60))
             assert os.fstat(staged).st_size > 0
 
 
