@@ -30,6 +30,7 @@ class Places:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._store = site.root / "store"
+        self._read_only = site.root / "read-only"
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
@@ -39,10 +40,12 @@ class Places:
                 bound(self._site.root / name, self._site.root / name)
                 run_tool("mount", "-o", "remount,bind,ro", self._site.root / name)
                 tmpfs(self._store / name, f"size={size},mode=0777")
+                bound(self._store / name, self._read_only / name)
+                run_tool("mount", "-o", "remount,bind,ro", self._read_only / name)
                 bound(self._store / name, self._site.root / name)
             yield
         finally:
-            for place in (*(self._site.root / name for name in SIZES), *(self._store / name for name in SIZES)):
+            for place in (above / name for above in (self._site.root, self._read_only, self._store) for name in SIZES):
                 while os.path.ismount(place):
                     unmount(place)
 
@@ -73,8 +76,7 @@ class Places:
 
     def make_read_only(self, name: str) -> None:
         """Read-only from now on for whoever looks there; a file that is open for writing already goes on."""
-        bound(self._store / name, self._site.root / name)
-        run_tool("mount", "-o", "remount,bind,ro", self._site.root / name)
+        bound(self._read_only / name, self._site.root / name)  # a bind mount has the flags of the one it is made from
 
     def make_writable(self, name: str) -> None:
         """As it was."""

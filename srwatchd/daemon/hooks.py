@@ -89,6 +89,12 @@ class Hooks:
         if line.task is None or line.task.done():
             line.task = asyncio.create_task(self._work(line), name=f"hooks {folder.id}")
 
+    async def drain(self, seconds: float) -> None:
+        """Wait until every hook that was queued has been run, at most ``seconds``."""
+        tasks = [line.task for line in self._lines.values() if line.task is not None and not line.task.done()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
     async def close(self, seconds: float) -> None:
         """Give the running ones ``seconds``, then kill them and drop the rest."""
         self._closing = True

@@ -108,7 +108,11 @@ class Retainer:
 
     async def run(self, places: Collection[str]) -> None:
         """Look through ``places`` once; what cannot be done is told, and tried again the next time."""
-        await self._folder.lane.run(self._means.clock.look)
+        try:
+            await self._folder.lane.run(self._means.clock.look)
+        except Exception as error:  # noqa: BLE001 - without an age nothing is removed
+            self._tell("clock", host_error(error).message)
+            return
         for place in places:
             keep = getattr(self._folder.config.retention, place)
             room = place in self._folder.config.retention.make_room

@@ -45,6 +45,7 @@ _STOP_SECONDS: Final = 15.0
 _STATUS_SECONDS: Final = 2.0
 _LEDGER_SECONDS: Final = 5.0
 _HOOKS_SECONDS: Final = 2.0
+_DRAIN_SECONDS: Final = 60.0
 _WITNESS_SECONDS: Final = 6 * 3600.0
 _PATIENCE_SECONDS: Final = 120.0
 """What the service manager is asked for while the start waits for something; asked again well before it is over."""
@@ -94,6 +95,8 @@ class Daemon:
             tasks = [asyncio.create_task(each) for each in chores]
             try:
                 status = await self._main_loop(state, ledger, lasting)
+                if self._once and self._wish is not _Wish.STOP:
+                    await lasting.hooks.drain(_DRAIN_SECONDS)
                 crashes.ended()
             finally:
                 self._notifier.stopping("stopping")

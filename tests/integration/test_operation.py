@@ -145,6 +145,18 @@ def test_a_stop_does_not_wait_for_hooks(tmp_path):
     assert sorted(reasons) == ["2 hooks were dropped: the service stopped", "the service stopped, and it was killed"]
 
 
+def test_once_waits_for_its_hooks(tmp_path):
+    """A drain that ends has run them all."""
+    out = tmp_path / "out"
+    slow = program(tmp_path, "slow.sh", f'#!/bin/sh\nsleep 0.2\necho "$SRWATCHD_NAME" >> {out}\n')
+    service = Service(tmp_path, {"a": {"hooks": {"on_success": [slow]}}})
+    service.once()
+    for number in range(4):
+        service.drop("a", f"{number}.png", png(shade=number))
+    assert service.once() == 0
+    assert sorted(out.read_text().split()) == ["0.png", "1.png", "2.png", "3.png"]
+
+
 def test_a_bounded_ledger(tmp_path):
     """Old segments go, each with a tombstone, and what is left still verifies."""
     ledger = tmp_path / "var/audit/audit.jsonl"
