@@ -7,6 +7,7 @@ does not keep the process from ending.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["STALL_SECONDS", "Lane"]
 
 STALL_SECONDS: Final = 60.0
-"""A file system that has not answered for so long is taken for hung; copying a large source takes less."""
+"""A file system that has not answered for so long is taken for hung."""
+_LONG_SECONDS: Final = 1.0
 
 T = TypeVar("T")
 
@@ -32,12 +34,22 @@ class Lane:
         self._thread.start()
         self._open = True
         self._busy_since: float | None = None
+        self._moved: tuple[str, float] = "", 0.0
 
     @property
     def stalled(self) -> float:
-        """Seconds for which one call has not returned, 0 unless they are more than :data:`STALL_SECONDS`."""
-        since = self._busy_since
-        spent = 0.0 if since is None else time.monotonic() - since
+        """Seconds for which one call has neither returned nor read nor written anything.
+
+        0 unless they are more than :data:`STALL_SECONDS`: a copy of gigabytes goes on for as long as it takes. To be
+        asked about once a second, as what is read and written is compared with what it was at the last question.
+        """
+        since, now = self._busy_since, time.monotonic()
+        if since is None or now - since < _LONG_SECONDS:
+            return 0.0
+        counters = self._counters()
+        if counters != self._moved[0]:
+            self._moved = counters, now
+        spent = now - max(since, self._moved[1])
         return spent if spent > STALL_SECONDS else 0.0
 
     async def run(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -74,6 +86,15 @@ class Lane:
         if self._open:
             self._open = False
             self._calls.put(None)
+
+    def _counters(self) -> str:
+        """What the thread has read and written so far (proc(5), io); "" where the kernel does not count it."""
+        with (
+            contextlib.suppress(OSError),
+            open(f"/proc/self/task/{self._thread.native_id}/io", encoding="ascii") as file,
+        ):
+            return file.read()
+        return ""
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import queue
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from srwatchd.daemon import lane as lane_module
 from srwatchd.daemon.lane import Lane
 
 
@@ -103,3 +107,43 @@ def test_a_hung_step_keeps_nobody_from_ending():
     go.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_only_a_call_that_moves_nothing_is_a_hung_disk(monkeypatch, counted):
+    """A copy goes on for as long as it takes, while bytes move; where they are not counted, time alone decides."""
+    if counted and not os.access("/proc/thread-self/io", os.R_OK):
+        pytest.skip("this kernel does not count what is read and written")
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(lane_module, "time", clock)
+    if not counted:
+        monkeypatch.setattr(Lane, "_counters", lambda _lane: "")
+    orders, done = queue.SimpleQueue(), queue.SimpleQueue()
+
+    def step():
+        reading, writing = os.pipe()
+        while (order := orders.get(timeout=60)) != "end":
+            if order == "move":
+                os.write(writing, b"chunk")
+                os.read(reading, 99)
+            done.put(order)
+        os.close(reading)
+        os.close(writing)
+
+    async def body():
+        lane = Lane("copy")
+        assert lane.stalled == 0
+        copying = asyncio.create_task(lane.run(step))
+        seen = []
+        for order in ["move", "move", "move", "wait", "wait", "move"]:
+            orders.put(order)
+            await asyncio.to_thread(done.get, timeout=60)
+            clock.now += 45
+            seen.append(lane.stalled)
+        orders.put("end")
+        await copying
+        lane.close()
+        return seen
+
+    assert asyncio.run(body()) == ([0, 0, 0, 0, 90, 0] if counted else [0, 90, 135, 180, 225, 270])
