@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from srwatchd.pipeline.footprint import check_scratch
 from srwatchd.storage import host_errors
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Scratch"]
+__all__ = ["Scratch", "put_away"]
+
+_LARGE: Final = 64 << 20
+"""Bytes from which on making and freeing a file takes long on some file systems: tmpfs clears every page, others write
+every block. The event loop does not wait for that."""
 
 
 class Scratch:
@@ -45,6 +50,17 @@ class Scratch:
                 raise
             return descriptor
 
+    async def reserved(self, size: int) -> int:
+        """:meth:`open` without holding the event loop up. Cancelled, nothing stays open."""
+        if size < _LARGE:
+            return self.open(size)
+        opening = asyncio.ensure_future(asyncio.to_thread(self.open, size))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_unwanted)
+            raise
+
     def free(self) -> int:
         """The bytes that scratch files may still take; HostError when the directory cannot be made."""
         with host_errors(self.directory, "making a scratch file in"):
@@ -73,6 +89,21 @@ class Scratch:
         descriptor, name = tempfile.mkstemp(dir=self.directory)
         os.unlink(name)
         return descriptor
+
+
+def put_away(descriptor: int) -> None:
+    """Close a scratch file; inside an event loop a large one is freed in a thread."""
+    large = os.fstat(descriptor).st_blocks * 512 >= _LARGE
+    with contextlib.suppress(RuntimeError):  # there is no loop
+        if large:
+            asyncio.get_running_loop().run_in_executor(None, os.close, descriptor)
+            return
+    os.close(descriptor)
+
+
+def _unwanted(opening: asyncio.Future[int]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        put_away(opening.result())
 
 
 def _reserve(descriptor: int, size: int) -> None:

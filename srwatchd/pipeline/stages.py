@@ -23,6 +23,7 @@ from srwatchd.pipeline.footprint import (
 )
 from srwatchd.pipeline.memory import Allotment
 from srwatchd.pipeline.result import plan_form
+from srwatchd.pipeline.scratch import put_away
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -110,8 +111,8 @@ class Picture:
         """Give the scratch files back."""
         if self._open:
             self._open = False
-            os.close(self.raster)
-            os.close(self.carry)
+            put_away(self.raster)
+            put_away(self.carry)
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ class Upscaled:
         """Give the scratch file back."""
         if self._open:
             self._open = False
-            os.close(self.raster)
+            put_away(self.raster)
 
 
 class Stages:
@@ -262,7 +263,8 @@ class Stages:
             "write_behind": self._memory.write_behind,
         }
         async with self._inference.worker() as worker:  # first, for a raster that waits for its turn takes disk
-            result = Upscaled(self._scratch.open(raster_bytes(picture.info, spec.scale)), width, height)
+            raster = await self._scratch.reserved(raster_bytes(picture.info, spec.scale))
+            result = Upscaled(raster, width, height)
             try:
                 await worker.call(
                     "upscale",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import threading
 
 import pytest
 
 from srwatchd.daemon.folderids import FolderIds
 from srwatchd.daemon.state import StateDirectory
 from srwatchd.errors import HostError, InstanceError, SrwatchdError
-from srwatchd.pipeline.scratch import Scratch
+from srwatchd.pipeline import scratch as scratch_module
+from srwatchd.pipeline.scratch import Scratch, put_away
 
 
 @pytest.fixture
@@ -124,3 +127,56 @@ def test_more_scratch_than_there_is(tmp_path):
     with pytest.raises(SrwatchdError, match=r"fit|free|scratch") as caught:
         Scratch(tmp_path).open(1 << 60)
     assert getattr(caught.value, "code", "") in ("disk_full", "too_large_for_memory", "too_large_for_scratch")
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_large_scratch_files_do_not_hold_the_loop_up(tmp_path, monkeypatch, cancelled):
+    """They are made and freed in a thread; nothing stays open, also when nobody waits for the file any more."""
+    monkeypatch.setattr(scratch_module, "_LARGE", 4096)
+    scratch, threads = Scratch(tmp_path), []
+    begun, go = threading.Event(), threading.Event()
+    real_open, real_close = Scratch.open, os.close
+
+    def opening(self, size=0):
+        threads.append(threading.current_thread())
+        begun.set()
+        assert go.wait(60)
+        return real_open(self, size)
+
+    def closing(descriptor):
+        threads.append(threading.current_thread())
+        real_close(descriptor)
+
+    monkeypatch.setattr(Scratch, "open", opening)
+    before = len(os.listdir("/proc/self/fd"))
+
+    async def body():
+        making = asyncio.create_task(scratch.reserved(9000))
+        await asyncio.to_thread(begun.wait, 60)
+        if cancelled:
+            making.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+            go.set()
+            await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+            return
+        go.set()
+        descriptor = await making
+        assert os.fstat(descriptor).st_size == 9000
+        monkeypatch.setattr(scratch_module.os, "close", closing)
+        put_away(descriptor)
+
+    asyncio.run(body())
+    assert threads
+    assert threading.main_thread() not in threads
+    monkeypatch.undo()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_scratch_file_can_be_put_away_without_a_loop(tmp_path, monkeypatch):
+    """By commands that have none."""
+    monkeypatch.setattr(scratch_module, "_LARGE", 1)
+    descriptor = Scratch(tmp_path).open(5000)
+    put_away(descriptor)
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(descriptor)
