@@ -11,7 +11,8 @@
         ├── ConfigurationError    78, with every problem at once
         ├── RequestError          2, a daemon was asked for something that it does not know
         ├── InstanceError         69, another daemon owns the state or an inbox
-        └── ModelError            70, a model is missing, altered or fails its smoke test
+        ├── ModelError            70, a model is missing, altered or fails its smoke test
+        └── RefusedError          4, a model is not imported, exported or removed; nothing changed
 
 An exception that is none of these is a defect of srwatchd: the picture is quarantined as ``internal_error`` with
 the traceback and is never retried for ever.
@@ -89,6 +90,7 @@ HINTS: Final[dict[str, str]] = {
     "model_missing": "`srwatchd models list` shows what there is; `srwatchd models import` adds a file.",
     "model_altered": "The file's sha256 is not the recorded one. Install the package again or import the model again.",
     "model_unusable": "The model failed its smoke test on every engine. `srwatchd models verify` says how.",
+    "model_refused": "Nothing was changed. docs/models.md says what can be imported, exported and removed.",
     "engine_unavailable": "Set engine.name to auto, or install what the engine needs; `srwatchd doctor` says what.",
     "ledger_broken": "The ledger's chain is broken. Keep the files, and see `srwatchd audit verify`.",
     "not_installed": "Run it as root on a machine with systemd, or with --root on another system's root folder.",
@@ -179,9 +181,18 @@ class ModelError(FatalError):
     exit_code = 70
 
 
+class RefusedError(FatalError):
+    """A model is not imported, exported or removed, for the reason given; everything is as it was."""
+
+    exit_code = 4
+
+
 _WIRE: Final[dict[str, type[SrwatchdError]]] = {
     cls.__name__: cls
-    for cls in (TransientError, PermanentError, HostError, ModelError, FatalError, InstanceError, RequestError)
+    for cls in (
+        *(TransientError, PermanentError, HostError, ModelError, RefusedError),
+        *(FatalError, InstanceError, RequestError),
+    )
 }
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from srwatchd.cli.modelcarry import export_models, import_model, remove_model
 from srwatchd.cli.options import console, json_option, print_json
-from srwatchd.config import find_models, load, verify_file
+from srwatchd.config import data_path, find_models, load, verify_file
 from srwatchd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ _config_option = click.option(
 @click.group(epilog="Example: srwatchd models list")
 def models() -> None:
     """The models: those that come with srwatchd, and imported ones."""
+
+
+models.add_command(import_model)
+models.add_command(export_models)
+models.add_command(remove_model)
 
 
 @models.command(name="list", epilog="Example: srwatchd models list --json")
@@ -86,5 +92,8 @@ def _plain(spec: ModelSpec) -> dict[str, Any]:
         "file": str(spec.path),
         "sha256": spec.sha256,
         "licence": spec.licence,
+        "origin": "shipped" if spec.path.parent == data_path("models") else "imported",
+        "source": spec.source,
+        "engines": list(spec.engines),
         "scores": dict(spec.scores),
     }

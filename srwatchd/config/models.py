@@ -18,10 +18,27 @@ from srwatchd.config.kinds import ModelName
 from srwatchd.config.schema import Config
 from srwatchd.errors import ModelError, Problem
 
-__all__ = ["MANIFEST", "ManifestEntry", "ModelSpec", "find_models", "missing_models", "read_manifest", "verify_file"]
+__all__ = [
+    "MANIFEST",
+    "Colour",
+    "Layout",
+    "ManifestEntry",
+    "ModelSpec",
+    "entry_spec",
+    "find_models",
+    "missing_models",
+    "read_manifest",
+    "verify_file",
+]
 
 MANIFEST: Final = "manifest.yaml"
-_RGB: Final = 3
+_COLOURS: Final = 3
+
+Colour = Literal["y", "bgr", "rgb"]
+"""What the planes of a network are: luma alone, or three colours in this order."""
+
+Layout = Literal["nhwc", "nchw"]
+"""Whether the planes of a picture lie side by side (channels last) or one after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +46,10 @@ class ModelSpec:
     """What is known about a model without loading it.
 
     ``input_range`` is what black and white become at the network's input, before ``mean`` (empty for ``y``, else
-    one value each for blue, green and red) is subtracted. ``receptive_radius`` is in input pixels.
+    one value for each plane in the order of ``input_colour``) is subtracted. ``receptive_radius`` is in input pixels.
     ``size`` names the variant, such as ``8x32``. ``scores`` is decibels by test set, as the manifest has them.
+    ``engines`` are those that run it right (none named: all), ``memory_per_pixel`` is measured bytes per input pixel
+    by engine. ``source`` and ``source_sha256`` tell of the file that an imported model was made from.
     """
 
     name: str
@@ -38,13 +57,19 @@ class ModelSpec:
     scale: int
     path: Path
     sha256: str
-    input_colour: Literal["y", "bgr"]
+    input_colour: Colour
     input_range: tuple[float, float]
     mean: tuple[float, ...]
     output_node: str
     receptive_radius: int
     parameters: int
     macs_per_input_pixel: int
+    input_layout: Layout = "nhwc"
+    output_layout: Layout = "nchw"
+    engines: tuple[str, ...] = ()
+    memory_per_pixel: Mapping[str, int] = field(default_factory=dict, hash=False)
+    source: str = ""
+    source_sha256: str = ""
     size: str = ""
     licence: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -52,6 +77,11 @@ class ModelSpec:
     onnx_sha256: str = ""
     training_data: str = ""
     trained_at_commit: str = ""
+
+    @property
+    def channels(self) -> int:
+        """The planes of its input and of its output: 1 of luma, else 3."""
+        return 1 if self.input_colour == "y" else _COLOURS
 
 
 def _pair(value: object) -> object:
@@ -92,13 +122,19 @@ class ManifestEntry(BaseModel):
     sha256: _Sha256
     onnx: _FileName | None = None
     onnx_sha256: _Sha256 | None = None
-    input_colour: Literal["y", "bgr"]
+    input_colour: Colour
+    input_layout: Layout = "nhwc"
+    output_layout: Layout = "nchw"
     input_range: Annotated[tuple[float, float], BeforeValidator(_pair)]
     mean: Annotated[tuple[float, ...], BeforeValidator(_series)] = ()
     output_node: Annotated[str, Field(min_length=1)]
     receptive_radius: int = Field(ge=0, le=1024)
     parameters: int = Field(ge=0)
     macs_per_input_pixel: int = Field(ge=0)
+    engines: tuple[str, ...] = ()
+    memory_per_pixel: dict[str, Annotated[int, Field(ge=0, le=1 << 40)]] = Field(default_factory=dict)
+    source: _Text = ""
+    source_sha256: _Sha256 | Literal[""] = ""
     size: _Text = ""
     licence: _Text = ""
     training_data: _Text = ""
@@ -110,11 +146,17 @@ class ManifestEntry(BaseModel):
         fields = self.model_dump(exclude={"file", "onnx", "onnx_sha256", "mean"})
         return ModelSpec(
             **fields,
-            mean=() if self.input_colour == "y" else self.mean or (0.0,) * _RGB,
+            mean=() if self.input_colour == "y" else self.mean or (0.0,) * _COLOURS,
             path=folder / self.file,
             onnx=None if self.onnx is None else folder / self.onnx,
             onnx_sha256=self.onnx_sha256 or "",
         )
+
+
+def entry_spec(entry: Mapping[str, Any], folder: Path) -> ModelSpec:
+    """The model that the plain data ``entry`` describes, with its files in ``folder``. Raises ValidationError."""
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return ManifestEntry.model_validate(tuples).spec(folder)
 
 
 def read_manifest(path: Path) -> dict[str, ModelSpec]:
@@ -141,9 +183,9 @@ def read_manifest(path: Path) -> dict[str, ModelSpec]:
             continue
         if entry.name in found:
             problems.append(f"{path}:{document.line(where)}: {key_text(where)}: {entry.name!r} is there twice")
-        if any(entry.mean) if entry.input_colour == "y" else len(entry.mean) not in (0, _RGB):
+        if any(entry.mean) if entry.input_colour == "y" else len(entry.mean) not in (0, _COLOURS):
             at = (*where, "mean")
-            message = "must have a value each for blue, green and red; a network of luma has none"
+            message = "must have a value for each of its three colours; a network of luma has none"
             problems.append(f"{path}:{document.line(at)}: {key_text(at)}: {message}")
         found[entry.name] = entry.spec(path.parent)
     if problems:

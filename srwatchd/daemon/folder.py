@@ -24,7 +24,7 @@ from srwatchd.intake.settle import Settler, WaitReason
 from srwatchd.job import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from srwatchd.config import Folder
     from srwatchd.config.models import ModelSpec
@@ -48,9 +48,19 @@ _CLAIMED_SECONDS: Final = 60.0
 class ServedFolder:
     """Everything the daemon knows about one hot folder. Used from the event loop; the disk is touched in its lane."""
 
-    def __init__(self, config: Folder, spec: ModelSpec, services: Services, *, settle: float | None = None) -> None:
+    def __init__(
+        self,
+        config: Folder,
+        spec: ModelSpec | None,
+        services: Services,
+        *,
+        settle: float | None = None,
+        supply: Callable[[str], Awaitable[ModelSpec]] | None = None,
+    ) -> None:
         self.config = config
         self.spec = spec
+        """Its model; None while that is missing. Then ``supply`` is asked for it at each look at the hold."""
+        self._supply = supply
         self.lane = Lane(config.id)
         self.hold: Hold | None = None
         self.paused = False
@@ -153,6 +163,8 @@ class ServedFolder:
         await self.lane.run(self.premises.check)
         if self.hold is not None:
             await self.lane.run(self.hold.check)
+        if self.spec is None and self._supply is not None:
+            self.spec = await self._supply(self.config.model)
         ended_well = await self._recover(self.premises)
         if self.hold is not None:
             await self._resume(self.hold)

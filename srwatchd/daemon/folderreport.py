@@ -24,7 +24,7 @@ def folder_report(folder: ServedFolder) -> dict[str, Any]:
         "in_work": folder.in_work,
         "delivered": folder.counts[Verdict.DELIVERED],
         "quarantined": folder.counts[Verdict.QUARANTINED],
-        "model": folder.spec.name,
+        "model": folder.config.model,
         "files": folder.waiting_files(),
         "warnings": [] if folder.premises is None else folder.premises.warnings,
     }

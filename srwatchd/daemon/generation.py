@@ -81,6 +81,7 @@ class Generation:
         self._crew = Crew(CrewSettings.of(config))
         self._dispatcher: Dispatcher | None = None
         self._choices: dict[str, Choice] = {}
+        self._supplying = asyncio.Lock()
         self._ticked = time.monotonic()
 
     @property
@@ -114,9 +115,13 @@ class Generation:
             hooks=self._lasting.hooks,
         )
         settle = _ONCE_SETTLE if self._once else None
-        served = [ServedFolder(each, specs[each.model], services, settle=settle) for each in self.config.folders]
+        served = [
+            ServedFolder(each, specs.get(each.model), services, settle=settle, supply=self._supply)
+            for each in self.config.folders
+        ]
 
         def begin(folder: ServedFolder, work: Work) -> JobRun:
+            assert folder.spec is not None  # noqa: S101 - else it is held
             return JobRun(folder, stages, folder.spec, candidate=work.candidate, record=work.record)
 
         self._dispatcher = Dispatcher(served, slots=self._crew.slots, start=begin, wake=wake)
@@ -221,8 +226,9 @@ class Generation:
         """What ``srwatchd status --json`` prints."""
         folders = []
         for folder in self.folders.values():
-            choice = self._choices[folder.spec.name]
-            folders.append({**folder_report(folder), "engine": choice.engine, "engine_reason": choice.reason})
+            choice = self._choices.get(folder.config.model)
+            engine = ("", "the model is missing") if choice is None else (choice.engine, choice.reason)
+            folders.append({**folder_report(folder), "engine": engine[0], "engine_reason": engine[1]})
         runs = [] if self._dispatcher is None else list(self._dispatcher.runs.values())
         return {
             "version": __version__,
@@ -273,11 +279,12 @@ class Generation:
                 say("confinement", role=state.role, measures=summary(state.confinement))
 
     def _models(self) -> dict[str, ModelSpec]:
+        """The models of the folders. One that is missing holds its folders, unless there would be nothing to serve."""
         found = find_models(self.config.models_dir)
         problems = missing_models(self.config, found)
-        if problems:
+        specs = {folder.model: found[folder.model] for folder in self.config.folders if folder.model in found}
+        if problems and (self._once or not (specs or self._reloaded)):
             raise ModelError("model_missing", "; ".join(map(str, problems)))
-        specs = {folder.model: found[folder.model] for folder in self.config.folders}
         for spec in specs.values():
             verify_file(spec)
         return specs
@@ -309,6 +316,19 @@ class Generation:
             }
             self.record(Entry("model.selected", fields=fields))
         return choices
+
+    async def _supply(self, name: str) -> ModelSpec:
+        """A model that was missing when this configuration took effect. Raises ModelError while it still is."""
+        async with self._supplying:
+            found = await asyncio.to_thread(find_models, self.config.models_dir)
+            if name not in found:
+                raise ModelError("model_missing", f"there is no model {name!r}")
+            spec = found[name]
+            if name not in self._choices:
+                await asyncio.to_thread(verify_file, spec)
+                await self._crew.inference.restart()  # the workers gave up what was not there when they started
+                self._choices.update(await self._choose({name: spec}))
+            return spec
 
     async def _tick(self) -> None:
         while True:

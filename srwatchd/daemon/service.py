@@ -273,8 +273,10 @@ class Daemon:
         config = load(self._config.source)
         if (config.state_dir, config.audit.path) != (self._config.state_dir, self._config.audit.path):
             raise FatalError("configuration", "state_dir and audit.path only change with a restart")
-        if missing := missing_models(config, find_models(config.models_dir)):
-            raise ConfigurationError(tuple(missing))
+        known = find_models(config.models_dir)
+        awaited = {folder.config.model for folder in self.generation.folders.values() if folder.spec is None}
+        if {folder.model for folder in config.folders} - known.keys() - awaited:
+            raise ConfigurationError(tuple(missing_models(config, known)))
         return config
 
     async def _witness(self) -> None:

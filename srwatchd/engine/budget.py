@@ -52,8 +52,11 @@ _UNKNOWN_ENGINE: Final = "opencv"
 def bytes_per_input_pixel(spec: ModelSpec, engine: str) -> int:
     """An upper bound of the memory that a pixel of a tile's input takes while ``engine`` infers it.
 
-    An architecture or engine without measurements is taken for a residual network of its width on OpenCV.
+    What was measured when a model was imported goes first; an architecture or engine without measurements is taken for
+    a residual network of its width on OpenCV.
     """
+    if engine in spec.memory_per_pixel:
+        return spec.memory_per_pixel[engine]
     area = spec.scale**2
     known = _MEASURED.get((engine, spec.architecture))
     if known is not None:

@@ -1,4 +1,4 @@
-"""Between pixels and what a network sees: luma in [0, 1] for the luma models, BGR minus a mean for EDSR.
+"""Between pixels and what a network sees: luma in [0, 1] for the luma models, BGR or RGB minus a mean for the others.
 
 The formulas are those of ``cv2.dnn_superres``: full-range Y'CrCb of ITU-R BT.601 (JFIF). Two things are better here:
 the result is rounded once, in RGB, not twice, and Cr and Cb are resized bicubically, not bilinearly. RGB PSNR of
@@ -46,7 +46,7 @@ def prepare(tile: Samples, spec: ModelSpec) -> Prepared:
     """The network's input for ``tile``."""
     grey = plane_count(tile) == 1
     white = float(np.iinfo(tile.dtype).max)
-    if spec.input_colour == "bgr":
+    if spec.input_colour != "y":
         return Prepared(_less_mean(tile, spec, grey=grey), (), grey, tile.dtype)
     scaled = np.multiply(tile, np.float32(1.0 / white), dtype=np.float32)
     if grey:
@@ -58,7 +58,7 @@ def prepare(tile: Samples, spec: ModelSpec) -> Prepared:
 def finish(planes: NDArray[np.float32], prepared: Prepared, spec: ModelSpec) -> Samples:
     """The upscaled tile from the network's output, C x H x W; ``planes`` is not written to."""
     low, high = spec.input_range
-    if spec.input_colour == "bgr":
+    if spec.input_colour != "y":
         return _with_mean(planes, prepared, spec)
     luma = planes[0] if (low, high) == (0.0, 1.0) else (planes[0] - low) / (high - low)
     luma = np.clip(luma, 0.0, 1.0)
@@ -77,21 +77,20 @@ def _ranged(unit: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
 
 
 def _less_mean(tile: Samples, spec: ModelSpec, *, grey: bool) -> NDArray[np.float32]:
-    """BGR in the network's range minus its mean."""
+    """Three planes in the network's order and range minus its mean."""
     low, high = spec.input_range
     factor = np.float32((high - low) / float(np.iinfo(tile.dtype).max))
-    bgr = np.repeat(tile, _RGB, axis=2) if grey else tile[:, :, ::-1]
-    blob: NDArray[np.float32] = np.multiply(bgr, factor, dtype=np.float32, order="C")
+    ordered = np.repeat(tile, _RGB, axis=2) if grey else tile[:, :, ::-1] if spec.input_colour == "bgr" else tile
+    blob: NDArray[np.float32] = np.multiply(ordered, factor, dtype=np.float32, order="C")
     blob -= np.asarray(spec.mean, np.float32) - np.float32(low)
     return blob
 
 
 def _with_mean(planes: NDArray[np.float32], prepared: Prepared, spec: ModelSpec) -> Samples:
-    """RGB (or their mean, for grey) of [0, 1] from BGR planes less the mean, rounded."""
+    """RGB (or their mean, for grey) of [0, 1] from three planes less the mean, rounded."""
     low, high = spec.input_range
-    blue, green, red = (
-        plane + np.float32(mean - low) for plane, mean in zip(planes, spec.mean or (0.0,) * _RGB, strict=True)
-    )
+    colours = [plane + np.float32(mean - low) for plane, mean in zip(planes, spec.mean or (0.0,) * _RGB, strict=True)]
+    red, green, blue = colours[::-1] if spec.input_colour == "bgr" else colours
     merged = (
         ((blue + green + red) / np.float32(_RGB))[:, :, np.newaxis] if prepared.grey else _CV.merge([red, green, blue])
     )

@@ -16,11 +16,14 @@ from srwatchd.engine.base import plane_count
 from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
 from srwatchd.engine.failures import loading, running
+from srwatchd.engine.opencv_onnx import OpenCVOnnxNetwork
 from srwatchd.errors import ModelError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from srwatchd.config.models import ModelSpec
-    from srwatchd.engine.base import Samples
+    from srwatchd.engine.base import Network, Samples
 
 __all__ = ["OpenCVEngine", "OpenCVNetwork"]
 
@@ -101,18 +104,23 @@ class OpenCVNetwork:
         return np.asarray(mean).reshape(*bgr.shape[:2], 1)
 
     def _by_raw(self, tile: Samples) -> Samples:
+        prepared = prepare(tile, self.spec)
+        planes = self.infer(prepared.blob)
+        if planes.shape[0] != prepared.blob.shape[2]:
+            raise ModelError("model_unusable", f"{self.spec.name} gave {planes.shape[0]} channels")
+        return finish(planes, prepared, self.spec)
+
+    def infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The output for an input of H x W x C, C x H x W whatever its size."""
         if self._raw is None:
             self._load_raw()
-        prepared = prepare(tile, self.spec)
-        self._raw.setInput(np.ascontiguousarray(prepared.blob.transpose(2, 0, 1))[np.newaxis])
+        self._raw.setInput(np.ascontiguousarray(blob.transpose(2, 0, 1))[np.newaxis])
         names = list(self._raw.getUnconnectedOutLayersNames())
         if self.spec.output_node not in names:
             raise ModelError("model_unusable", f"{self.spec.name} has no output {self.spec.output_node!r}")
         # OpenCV 5 wants to be asked for every leaf or for none.
-        planes = self._raw.forward(names)[names.index(self.spec.output_node)][0]
-        if planes.shape[0] != prepared.blob.shape[2]:
-            raise ModelError("model_unusable", f"{self.spec.name} gave {planes.shape[0]} channels")
-        return finish(planes, prepared, self.spec)
+        planes: NDArray[np.float32] = self._raw.forward(names)[names.index(self.spec.output_node)][0]
+        return planes
 
 
 def _superres_fits(spec: ModelSpec) -> bool:
@@ -140,17 +148,18 @@ class OpenCVEngine:
         """See :class:`~srwatchd.engine.base.Engine`."""
         return ("cpu",)
 
-    def open(self, spec: ModelSpec, *, device: str = "auto", precision: str = "f32", threads: int = 0) -> OpenCVNetwork:
+    def open(self, spec: ModelSpec, *, device: str = "auto", precision: str = "f32", threads: int = 0) -> Network:
         """See :class:`~srwatchd.engine.base.Engine`; it computes in f32 whatever less ``precision`` allows."""
         del precision
         if (reason := self.available()) is not None:
             raise ModelError("engine_unavailable", f"opencv: {reason}")
         if device not in ("auto", "cpu"):
             raise ModelError("engine_unavailable", f"the opencv engine computes on the cpu only, not on {device!r}")
-        if spec.architecture not in _ALGORITHMS:
+        onnx = spec.path.suffix == ".onnx"
+        if not onnx and spec.architecture not in _ALGORITHMS:
             raise ModelError("model_unusable", f"{spec.name}: dnn_superres knows no {spec.architecture!r}")
         if not os.path.isfile(spec.path):
             raise ModelError("model_missing", f"{spec.name}: there is no file {os.fspath(spec.path)!r}")
         if threads > 0:
             _CV.setNumThreads(threads)
-        return OpenCVNetwork(spec)
+        return OpenCVOnnxNetwork(spec) if onnx else OpenCVNetwork(spec)

@@ -77,31 +77,51 @@ class OpenVINONetwork:
         plane_count(tile)
         with self._forgetting_on_failure(), running(self.spec, self.engine):
             prepared = prepare(tile, self.spec)
-            planes = self._infer(prepared.blob)
-            expected = (prepared.blob.shape[2], tile.shape[0] * self.spec.scale, tile.shape[1] * self.spec.scale)
+            planes = self.infer(prepared.blob)
+            expected = (self.spec.channels, tile.shape[0] * self.spec.scale, tile.shape[1] * self.spec.scale)
             if planes.shape != expected:
                 raise ModelError("model_unusable", f"{self.spec.name} gave {planes.shape} instead of {expected}")
             return finish(planes, prepared, self.spec)
 
-    def _infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The output of ``blob``, C x H x W, a view that holds until the next call."""
+    def infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The output for an input of H x W x C, C x H x W whatever its size; a view that holds until the next call."""
         height, width, channels = blob.shape
         request = self._request(height, width)
-        if request.input_tensors[0].shape[-1] != channels:
+        taken = request.input_tensors[0]
+        laid = blob if self.spec.input_layout == "nhwc" else blob.transpose(2, 0, 1)
+        if tuple(taken.shape) != (1, *laid.shape):
             raise ModelError("model_unusable", f"{self.spec.name} does not take {channels} channels")
-        request.set_input_tensor(_library().Tensor(blob[np.newaxis], shared_memory=True))
+        data = np.ascontiguousarray(laid, taken.data.dtype)
+        request.set_input_tensor(_library().Tensor(data[np.newaxis], shared_memory=True))
         request.infer()
-        planes: NDArray[np.float32] = request.get_output_tensor(0).data[0]
-        return planes
+        given: NDArray[np.float32] = request.get_output_tensor(0).data[0]
+        planes = given if self.spec.output_layout == "nchw" else given.transpose(2, 0, 1)
+        return planes.astype(np.float32, copy=False)
+
+    def macs_per_input_pixel(self) -> int:
+        """The multiplications of its convolutions for each pixel of the input."""
+        total = 0
+        for each in self._shaped(_PROBE, _PROBE).get_ordered_ops():
+            if "Convolution" in each.get_type_name():
+                weights = int(np.prod(each.input(1).get_shape()))
+                counted = each.input(0) if "Backprop" in each.get_type_name() else each.output(0)
+                total += weights * int(np.prod(counted.get_shape()[2:]))
+        return round(total / _PROBE**2)
+
+    def _shaped(self, height: int, width: int) -> Any:
+        """A copy of the network for pictures of that size."""
+        model = self._model.clone()
+        planes = [self.spec.channels]
+        picture = [height, width]
+        model.reshape([1, *picture, *planes] if self.spec.input_layout == "nhwc" else [1, *planes, *picture])
+        return model
 
     def _request(self, height: int, width: int) -> Any:
         """The compiled network for a shape: the kept one, or a new one in place of those not used for longest."""
         request = self._ready.pop((height, width), None)
         if request is None:
             self._make_room(height * width)
-            model = self._model.clone()
-            model.reshape([1, height, width, 3 if self.spec.input_colour == "bgr" else 1])
-            compiled = self._core.compile_model(model, _DEVICES[self.device], self._options)
+            compiled = self._core.compile_model(self._shaped(height, width), _DEVICES[self.device], self._options)
             request = compiled.create_infer_request()
         self._ready[height, width] = request
         return request

@@ -126,6 +126,8 @@ def _tried(
 ) -> _Working:
     if (reason := engine.available()) is not None:
         raise ModelError("engine_unavailable", f"{engine.name}: {reason}")
+    if spec.engines and engine.name not in spec.engines:
+        raise ModelError("model_unusable", f"{spec.name} did not run right on {engine.name} when it was imported")
     network = engine.open(spec, device=device, precision=settings.precision, threads=settings.threads)
     return _Working(network, smoke_test(network, clock=clock).seconds_per_megapixel)
 

@@ -124,6 +124,9 @@ def _spec(params: dict[str, Any]) -> ModelSpec:
     found = find_models(Path(params["models_dir"])).get(params["model"])
     if found is None:
         raise ModelError("model_missing", f"there is no model {params['model']!r}")
+    if params.get("sha256", found.sha256) != found.sha256:
+        text = f"{found.name} is another file than when the configuration took effect"
+        raise ModelError("model_altered", text, hint="Reload the daemon: `kill -HUP`, or restart it.")
     return found
 
 

@@ -257,6 +257,7 @@ class Stages:
         params = {
             **self._machine,
             "model": spec.name,
+            "sha256": spec.sha256,
             "engine": engine,
             "tile": tile,
             "info": picture.info,
