@@ -185,7 +185,7 @@ def read_manifest(path: Path) -> dict[str, ModelSpec]:
             problems.append(f"{path}:{document.line(where)}: {key_text(where)}: {entry.name!r} is there twice")
         if any(entry.mean) if entry.input_colour == "y" else len(entry.mean) not in (0, _COLOURS):
             at = (*where, "mean")
-            message = "must have a value for each of its three colours; a network of luma has none"
+            message = "must have a value each for its three colours; a network of luma has none"
             problems.append(f"{path}:{document.line(at)}: {key_text(at)}: {message}")
         found[entry.name] = entry.spec(path.parent)
     if problems:

@@ -85,6 +85,7 @@ PUBLIC: Final = (
 def recognised(*, sha256: str, git_blob: str, size: int) -> PublicModel | None:
     """The public file with this content, or None."""
     for each in PUBLIC:
-        if each.sha256 == sha256 or (each.git_blob == git_blob and each.bytes == size):
+        known = each.sha256 == sha256 if each.sha256 else (each.git_blob, each.bytes) == (git_blob, size)
+        if known:
             return each
     return None

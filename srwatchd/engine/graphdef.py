@@ -78,8 +78,9 @@ def dequantized(graph: GraphDef) -> bytes | None:
     """The graph with every 8-bit weight as 32-bit floating point; None when there is nothing to change.
 
     A ``Dequantize`` of quint8 with mode MIN_FIRST gives ``q * step + step * round(min / step)`` with
-    ``step = (max - min) / 255`` (TensorFlow, kernels/quantization_utils.h); each becomes a constant of that, computed
-    in double precision and rounded once. Raises :class:`WireError` for other modes and types.
+    ``step = (max - min) / 255`` (TensorFlow, kernels/quantization_utils.h). Each becomes a constant of exactly the
+    numbers that ``cv2.dnn`` makes of it when it reads the original: step and shift in single precision, the sum in
+    double, rounded once. Raises :class:`WireError` for other modes and types.
     """
     nodes = {node.name: node for node in graph.nodes}
     wanted = [node for node in graph.nodes if node.kind == "Dequantize"]
@@ -122,8 +123,9 @@ def _constant(node: Node, nodes: dict[str, Node]) -> bytes:
     low, high = float(least.reshape(-1)[0]), float(most.reshape(-1)[0])
     if weights.dtype != np.uint8 or not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise WireError(f"its weights {node.name!r} are quantised in a way that is not known")
-    step = (high - low) / _STEPS
-    values = (weights.astype(np.float64) * step + step * round(low / step)).astype("<f4")
+    step = (np.float32(high) - np.float32(low)) / np.float32(_STEPS)
+    shift = np.rint(np.float32(low) / step) * step
+    values = (weights.astype(np.float64) * float(step) + float(shift)).astype("<f4")
     shape = encode(field(2, encode([field(1, size)])) for size in values.shape)
     tensor = encode([field(1, _DT_FLOAT), field(2, shape), field(4, values.tobytes())])
     kind = _attribute("dtype", encode([field(6, _DT_FLOAT)]))

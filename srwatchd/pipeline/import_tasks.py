@@ -47,11 +47,11 @@ def inspect(_params: dict[str, Any], descriptors: list[int], _progress: Progress
     source, target = descriptors
     if os.fstat(source).st_size == 0:
         raise RefusedError("model_refused", "the file is empty", hint=_DAMAGED)
-    with mmap.mmap(source, 0, prot=mmap.PROT_READ) as data:
-        try:
-            facts, changed = _onnx(memoryview(data)) if is_onnx(data[:1]) else _graph(memoryview(data))
-        except WireError as error:
-            raise RefusedError("model_refused", f"the file is no usable model: {error}", hint=_DAMAGED) from None
+    data = memoryview(mmap.mmap(source, 0, prot=mmap.PROT_READ))
+    try:
+        facts, changed = _onnx(data) if is_onnx(data[:1]) else _graph(data)
+    except WireError as error:
+        raise RefusedError("model_refused", f"the file is no usable model: {error}", hint=_DAMAGED) from None
     if changed is not None:
         _write(target, changed)
     return facts

@@ -85,7 +85,7 @@ def test_a_mean_fits_the_colours(shelf, colour, written, mean):
         ({"file": ".."}, "plain name"),
         ({"sha256": "zz"}, "sha256"),
         ({"scale": "2"}, "scale"),
-        ({"input_colour": "rgb"}, "input_colour"),
+        ({"input_colour": "cmyk"}, "input_colour"),
         ({"input_colour": "bgr", "mean": [1, 2]}, "a value each"),
         ({"mean": [3]}, "a value each"),
         ({"name": "a b"}, "name"),
