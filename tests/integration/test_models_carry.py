@@ -157,7 +157,8 @@ def test_what_is_wrong_is_refused_and_changes_nothing(tmp_path, net, case):
         why = "the bundle is refused"
     (tmp_path / "one" / "var").mkdir()
     before = shot(tmp_path)
-    done = srwatchd("models", "import", file, "--config", config, "--name", "net", *words)
+    name = () if case == "tar" else ("--name", "net")
+    done = srwatchd("models", "import", file, "--config", config, *name, *words)
     assert done.returncode == 4, done.stderr
     assert why in done.stderr
     assert "what to do: " in done.stderr
