@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.codec.formats import FORMATS
 from srwatchd.config import init_text, read_manifest
+from srwatchd.config.publicmodels import PUBLIC
 from srwatchd.config.schema import Config, Defaults, Folder
 from srwatchd.daemon.figures import METRICS
 from srwatchd.errors import HINTS
@@ -27,7 +28,18 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-__all__ = ["DOCUMENTS", "configuration", "errors", "formats", "main", "metrics", "models", "rendered", "states"]
+__all__ = [
+    "DOCUMENTS",
+    "configuration",
+    "errors",
+    "formats",
+    "main",
+    "metrics",
+    "models",
+    "public",
+    "rendered",
+    "states",
+]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCUMENTS: Final = (
@@ -36,6 +48,7 @@ DOCUMENTS: Final = (
     "docs/configuration.md",
     "docs/errors.md",
     "docs/formats.md",
+    "docs/models.md",
     "docs/operations.md",
 )
 _SETS: Final = ("Set5", "Set14", "Kodak")
@@ -84,6 +97,16 @@ def models() -> str:
     return _table(("name", "network", "scale", "parameters", "Set5 dB", "Set14 dB", "Kodak dB", "licence"), rows)
 
 
+def public() -> str:
+    """The public models that are recognised."""
+    rows = []
+    for each in PUBLIC:
+        known = f"`{each.sha256[:16]}...`" if each.sha256 else f"{each.bytes:,} bytes, blob `{each.git_blob[:16]}...`"
+        rows.append((f"`{each.file}`", each.architecture.upper(), f"x{each.scale}", str(each.receptive_radius), known))
+        rows[-1] = (*rows[-1], each.origin, each.licence)
+    return _table(("file", "network", "scale", "radius", "known by", "from", "licence"), rows)
+
+
 def configuration() -> str:
     """Every key with its default and what the commented example says about it."""
     rows = []
@@ -104,7 +127,7 @@ def metrics() -> str:
 
 def rendered(text: str) -> str:
     """``text`` with every generated part as it should be. Raises KeyError for a part that nobody makes."""
-    makers = {each.__name__: each for each in (configuration, errors, formats, metrics, models, states)}
+    makers = {each.__name__: each for each in (configuration, errors, formats, metrics, models, public, states)}
     return _PART.sub(lambda part: f"{part[1]}{makers[part[2]]()}\n{part[3]}", text)
 
 

@@ -26,6 +26,7 @@ _MEMORY_WORDS: Final = (
     "out_of_host_memory",
     "out_of_device_memory",
     "std::length_error",
+    "can't alloc",
 )
 
 

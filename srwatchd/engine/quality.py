@@ -58,7 +58,8 @@ def reduced(picture: Samples, scale: int) -> Samples:
     """``picture`` at 1/``scale`` of its size: bicubic with antialiasing, as the training pictures of such networks."""
     rows = _weights(picture.shape[0], scale)
     columns = _weights(picture.shape[1], scale)
-    small = np.einsum("ih,hwc,jw->ijc", rows, picture.astype(np.float64), columns, optimize=True)
+    # Not by matrix products: their library reserves memory on its own, which a worker may not have left.
+    small = np.einsum("iwc,jw->ijc", np.einsum("ih,hwc->iwc", rows, picture.astype(np.float64)), columns)
     rounded: Samples = np.rint(small).clip(0, _PEAK).astype(np.uint8)
     return rounded
 

@@ -32,6 +32,7 @@ _DEEP_ALLOWED: Final = 8
 """Levels of 65535 by which cutting into tiles may change a picture; a level of 255 is allowed at 8 bit."""
 _WORST: Final = 3.0
 _MEMORY_EDGE: Final = 128
+_LARGE_SCALE: Final = 8
 _MARGIN: Final = 1.2
 _SAMPLING: Final = 0.001
 _DEEP: Final = 257
@@ -49,14 +50,14 @@ class Trial:
     """A known picture of :data:`COMPARED` pixels, enlarged."""
 
 
-def try_out(network: Network, *, said: Callable[[str], None]) -> Trial:
-    """Smoke-test ``network``, then odd sizes, tiles against the whole, quality, memory.
+def try_out(network: Network, *, said: Callable[[str], None], measure: bool = True) -> Trial:
+    """Smoke-test ``network``, then odd sizes, tiles against the whole, quality; with ``measure`` its memory, else 0.
 
     Raises ``ModelError("model_unusable")`` with the reason when anything is not as its manifest says.
     """
     spec = network.spec
     said("its memory")
-    memory = measured_memory(network)
+    memory = measured_memory(network) if measure else 0
     said("the smoke test")
     smoke = smoke_test(network)
     said("odd sizes")
@@ -89,13 +90,14 @@ def measured_memory(network: Network) -> int:
     """Bytes of private memory per input pixel while a tile is inferred, with a margin."""
     network.upscale(leaves(16))
     trim()
-    tile = leaves(_MEMORY_EDGE)
+    edge = _MEMORY_EDGE if network.spec.scale < _LARGE_SCALE else _MEMORY_EDGE // 2
+    tile = leaves(edge)
     before = private()
     with _Highest() as highest:
         network.upscale(tile)
         network.upscale(tile)
     grown = max(highest.seen, private()) - before
-    return max(1, round(grown * _MARGIN / _MEMORY_EDGE**2))
+    return max(1, round(grown * _MARGIN / edge**2))
 
 
 class _Highest:

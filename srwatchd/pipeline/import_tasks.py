@@ -89,8 +89,8 @@ def attempt(params: dict[str, Any], descriptors: list[int], progress: Progress) 
     engine, spec, said = _engine(params["engine"]), _spec(params), _said(progress)
     said("loading it")
     network: Network = engine.open(spec, device="cpu", threads=int(params["threads"]))
-    trial = try_out(network, said=said)
-    measured = params["measure"]
+    measured = bool(params["measure"])
+    trial = try_out(network, said=said, measure=measured)
     budget = {**spec.memory_per_pixel, engine.name: trial.memory_per_pixel} if measured else {}
     try:
         tile_for(_with_memory(spec, budget), engine.name, room(int(params["memory"])))
