@@ -28,7 +28,10 @@ _PAGES_PART: Final = 12
 _LEAST_PAGES: Final = 40 * _MIB
 _INFERENCE_PART: Final = 0.5
 _LARGEST_INFERENCE: Final = 448 * _MIB
-"""The largest useful tile takes no more."""
+"""The largest useful tile of a small network takes no more. A large one (the public EDSR has 154 MB of weights, and an
+engine keeps them several times) gets a quarter of what there is, once that is more.
+"""
+_LARGE_NETWORK_PART: Final = 0.25
 _RESERVED: Final = 192 * _MIB
 _RESERVED_PER_THREAD: Final = 20 * _MIB
 """What libraries reserve and never touch (stacks of threads, arenas of allocators): ``VmData`` less ``RssAnon``. The
@@ -90,7 +93,8 @@ def plan_memory(limit: int, workers: int) -> MemoryPlan:
     pages = max(_LEAST_PAGES, limit // _PAGES_PART)
     idle = _SUPERVISOR + _LIBRARIES + _CODEC_IDLE * codec_workers + _INFERENCE_IDLE * workers
     rest = max(0, limit - pages - idle)
-    inference = min(int(rest * _INFERENCE_PART) // workers, _LARGEST_INFERENCE)
+    largest = max(_LARGEST_INFERENCE, int(rest * _LARGE_NETWORK_PART) // workers)
+    inference = min(int(rest * _INFERENCE_PART) // workers, largest)
     return MemoryPlan(
         codec_workers=codec_workers,
         inference_workers=workers,

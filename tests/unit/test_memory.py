@@ -45,9 +45,11 @@ def test_the_smallest_service_can_work(workers):
     assert plan.alone >= 100 * MIB
 
 
-def test_networks_are_given_no_more_than_tiles_can_use():
-    """Beyond the largest tile all memory is for codecs."""
-    assert plan_memory(64 << 30, 1).inference == 448 * MIB
+def test_networks_are_given_what_tiles_can_use_and_large_ones_a_quarter():
+    """An everyday limit leaves the rest to codecs; a large one leaves room for networks of millions of weights."""
+    assert plan_memory(2 << 30, 1).inference == 448 * MIB
+    large = plan_memory(64 << 30, 1)
+    assert large.inference == large.alone // 4
 
 
 def test_the_kernel_is_told_more_than_is_planned():
