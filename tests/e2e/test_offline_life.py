@@ -90,17 +90,23 @@ class Box:
         (self.pictures / "in" / f".{name}").rename(self.pictures / "in" / name)
 
     def live(self):
-        """Make folders, start, upscale, be killed in work, start again, stop."""
+        """Make folders, start, upscale, import a model, be killed in work, start with that model, stop."""
         self.does("init", self.config.parent)
         tracer, daemon = self.start()
         try:
             self.drop("first.png", png())
             wait_for((self.pictures / "archive" / "first.png").exists)
+            model = ROOT / "models" / "ESPCN_x3.pb"
+            kind = ("--architecture", "espcn", "--scale", "3")
+            self.does("models", "import", model, "--name", "mine", *kind, "--config", self.config)
             self.drop("second.png", png(900, 700))
             wait_for(lambda: not (self.pictures / "in" / "second.png").exists())
             os.kill(daemon, signal.SIGKILL)
             tracer.wait(PATIENCE)
 
+            before = self.config.read_text()
+            self.config.write_text(before.replace("model: fsrcnn_x2", "model: mine"))
+            assert self.config.read_text() != before
             tracer, daemon = self.start()
             wait_for((self.pictures / "archive" / "second.png").exists)
             self.does("status", "--config", self.config)
@@ -128,7 +134,7 @@ def test_what_is_installed_lives_without_a_network(tmp_path):
     box = Box(tmp_path / "box", [sys.executable, "-m", "srwatchd"])
     box.options["env"]["PYTHONPATH"] = str(ROOT)
     box.live()
-    assert box.sizes() == [(48, 32), (1800, 1400)]
+    assert box.sizes() == [(48, 32), (2700, 2100)]
     assert box.families() == {"AF_UNIX"}
 
 
@@ -144,5 +150,5 @@ def test_what_the_archive_installs_lives_without_a_network(tmp_path):
     box = Box(tmp_path / "box", [tmp_path / "box" / "venv" / "bin" / "srwatchd"])
     box.install(wheelhouse)
     box.live()
-    assert box.sizes() == [(48, 32), (1800, 1400)]
+    assert box.sizes() == [(48, 32), (2700, 2100)]
     assert box.families() == {"AF_UNIX"}
