@@ -11,7 +11,6 @@ from rich.table import Table
 from srwatchd.cli.options import config_option, console, folder_option, json_option, print_json
 from srwatchd.config import load
 from srwatchd.control.socket import NotRunningError, call
-from srwatchd.daemon.offline import Offline
 from srwatchd.errors import HINTS
 from srwatchd.intake.names import display
 
@@ -108,6 +107,8 @@ def _steer(config: Config, command: str, **fields: Any) -> Any:
     try:
         return call(config.state_dir / "control.sock", command, timeout=600.0, **fields)
     except NotRunningError:
+        from srwatchd.daemon.offline import Offline  # noqa: PLC0415 - not for `status`: health checks ask it often
+
         with Offline(config) as offline:
             return offline.answer(command, fields)
 
