@@ -35,7 +35,7 @@ def page(rows: Sequence[Row], bench: Bench) -> str:
         "| | |",
         "|---|---|",
         f"| when | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |",
-        f"| host | Linux {platform.release().partition('-')[0]}, {os.cpu_count()} processors that had other work to do |",
+        f"| host | Linux {platform.release().partition('-')[0]}, {os.cpu_count()} processors with other work to do |",
         f"| systemd | {version} on the host, Debian 12's 252 in the machine |",
         f"| run | {passed} of {len(rows)} passed, {sum(row.seconds for row in rows) / 60:.0f} minutes |",
         "",
