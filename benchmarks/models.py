@@ -29,7 +29,7 @@ from srwatchd.engine.select import engines
 from srwatchd.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["main"]
 
@@ -75,14 +75,16 @@ def seconds_of(work: Callable[[], object]) -> float:
     return statistics.median(taken)
 
 
-def measured(public: Path, picture: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Name, scale, engine and seconds of everything, one after another."""
+def measured(public: Path, picture: np.ndarray, only: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Name, scale, engine and seconds of everything (or of the models in ``only``), one after another."""
     cv2.setNumThreads(1)
-    for scale in (2, 3, 4, 8):
+    for scale in () if only else (2, 3, 4, 8):
         size = (picture.shape[1] * scale, picture.shape[0] * scale)
         spent = seconds_of(lambda size=size: cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC))
         yield {"name": "INTER_CUBIC", "scale": scale, "engine": "opencv", "seconds": round(spent, 5)}
     for spec in [*find_models(None).values(), *public_models(public)]:
+        if only and spec.name not in only:
+            continue
         for engine in engines():
             if engine.available() is not None:
                 continue
@@ -107,6 +109,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
     parser.add_argument("--public", type=Path, default=PUBLIC)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "models-speed.json")
+    parser.add_argument("--only", nargs="+", default=[], help="these models; what the file has of others is kept")
     options = parser.parse_args(words)
     stored = cv2.imread(str(ROOT / "config" / "sample.png"), cv2.IMREAD_COLOR)
     if stored is None:
@@ -122,7 +125,10 @@ def main(words: list[str]) -> int:
         "openvino": version("openvino"),
     }
     runs = []
-    for run in measured(options.public, picture):
+    if options.only and options.out.exists():
+        before = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
+        runs = [run for run in before if run["name"] not in options.only]
+    for run in measured(options.public, picture, options.only):
         runs.append(run)
         print(json.dumps(run), flush=True)
     text = json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n  ' + ",\n  ".join(map(json.dumps, runs)) + "\n ]\n}\n"

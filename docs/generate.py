@@ -51,7 +51,7 @@ DOCUMENTS: Final = (
     "docs/models.md",
     "docs/operations.md",
 )
-_SETS: Final = ("Set5", "Set14", "Kodak")
+_SETS: Final = ("Set5", "Set14", "Kodak", "Kodak JPEG 85", "Kodak JPEG 75")
 _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _KEY: Final = re.compile(r"^(?P<indent> *)(?:- )?(?P<off>#?)(?P<key>[a-z_]+):(?: (?P<value>.*))?$")
 
@@ -89,12 +89,10 @@ def models() -> str:
     """The shipped models as the manifest has them."""
     rows = []
     for spec in read_manifest(ROOT / "models" / "manifest.yaml").values():
-        psnr = [
-            f"{spec.scores[each]['psnr']:.2f}" if each in spec.scores else "" for each in ("Set5", "Set14", "Kodak")
-        ]
+        psnr = [f"{spec.scores[each]['psnr']:.2f}" if each in spec.scores else "" for each in _SETS]
         size = f"{spec.parameters:,}"
-        rows.append((f"`{spec.name}`", spec.architecture.upper(), f"x{spec.scale}", size, *psnr, spec.licence))
-    return _table(("name", "network", "scale", "parameters", "Set5 dB", "Set14 dB", "Kodak dB", "licence"), rows)
+        rows.append((f"`{spec.name}`", f"x{spec.scale}", size, *psnr, spec.licence))
+    return _table(("name", "scale", "parameters", *_SETS, "licence"), rows)
 
 
 def public() -> str:

@@ -65,7 +65,7 @@ memory_limit: 1GiB
 
 # What holds for every folder below, unless the folder says otherwise. Every key shown here may stand in a folder.
 defaults:
-  # `srwatchd models list` shows what there is.
+  # `srwatchd models list` shows what there is: with `_photo` for photographs (JPEG), the others for clean pictures.
   model: @MODEL@
   # Pictures are held while less than this (or a twentieth of a smaller disk) is free where results go.
   min_free: 1GiB
@@ -174,7 +174,7 @@ _FOLDER = """\
 """
 
 
-def init_text(*, model: str = "fsrcnn_x2", folder: str = "pictures") -> str:
+def init_text(*, model: str = "fsrcnn_x2_photo", folder: str = "pictures") -> str:
     """A configuration with one hot folder, valid as it is wherever it is put; its folders lie beside it.
 
     ``model`` is the default model, ``folder`` the id of the hot folder, whose places are below ``hot/<id>``.

@@ -58,7 +58,7 @@ def test_the_shipped_example_runs_as_it_is():
     """Relative to its own place, with every folder beside it."""
     config = load(SHIPPED / "srwatchd.example.yaml")
     assert config.state_dir == SHIPPED / "var"
-    assert [folder.model for folder in config.folders] == ["fsrcnn_x2"]
+    assert [folder.model for folder in config.folders] == ["fsrcnn_x2_photo"]
     assert config.folders[0].archive == SHIPPED / "hot/pictures/archive"
 
 

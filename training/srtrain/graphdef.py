@@ -78,13 +78,6 @@ class GraphWriter:
         node.attr["blocksize"].i = shuffle.block
         node.attr["data_format"].s = b"NHWC"
 
-    def concat(self, concat: p.Concat) -> None:
-        """Append ConcatV2 along the channels."""
-        axis = self.constant(f"{concat.name}/axis", np.asarray(3, np.int32))
-        node = self.node(concat.name, "ConcatV2", *concat.sources, axis)
-        node.attr["N"].i = len(concat.sources)
-        node.attr["Tidx"].type = INT32
-
     def output(self, name: str, source: str) -> None:
         """Append the transposition of a result to NCHW."""
         order = self.constant(f"{name}/perm", np.asarray((0, 3, 1, 2), np.int32))
@@ -113,8 +106,6 @@ def graphdef_bytes(plan: p.Plan) -> bytes:
                 writer.prelu(operation)
             case p.DepthToSpace():
                 writer.depth_to_space(operation)
-            case p.Concat():
-                writer.concat(operation)
             case p.Pointwise():
                 writer.node(operation.name, operation.function.capitalize(), operation.source)
             case p.Add():

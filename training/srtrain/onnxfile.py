@@ -49,8 +49,6 @@ def onnx_bytes(plan: p.Plan) -> bytes:
                 nodes.append(helper.make_node(FUNCTIONS[operation.function], [source], [name]))
             case p.Add():
                 nodes.append(helper.make_node("Add", sources, [name]))
-            case p.Concat():
-                nodes.append(helper.make_node("Concat", sources, [name], axis=1))
     channels = plan.channels
     free: list[str | int | None] = ["n", channels, "H", "W"]
     outputs = [helper.make_tensor_value_info(OUTPUT_NODE, TensorProto.FLOAT, free)]

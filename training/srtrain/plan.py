@@ -63,26 +63,14 @@ class DepthToSpace:
     block: int
 
 
-@dataclass(frozen=True, slots=True)
-class Concat:
-    """The channels of several tensors of one size, in the given order."""
-
-    name: str
-    sources: tuple[str, ...]
-
-
-Operation = Conv | PRelu | Pointwise | Add | Concat | DepthToSpace
+Operation = Conv | PRelu | Pointwise | Add | DepthToSpace
 
 
 def inputs_of(operation: Operation) -> tuple[str, ...]:
     """Return the names of the tensors that an operation reads."""
-    match operation:
-        case Concat():
-            return operation.sources
-        case Add():
-            return operation.source, operation.other
-        case _:
-            return (operation.source,)
+    if isinstance(operation, Add):
+        return operation.source, operation.other
+    return (operation.source,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +103,7 @@ class Plan:
         sizes = {INPUT: 1}
         for operation in self.operations:
             factor = operation.block if isinstance(operation, DepthToSpace) else 1
-            sizes[operation.name] = factor * sizes[inputs_of(operation)[0]]
+            sizes[operation.name] = factor * sizes[operation.source]
         return sizes
 
     def macs_per_input_pixel(self) -> int:

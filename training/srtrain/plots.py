@@ -37,9 +37,10 @@ class Curve:
     """What a run's log says: ``(step, value)`` of the validation in decibels and of both losses."""
 
     name: str
-    scale: int
+    column: tuple[int, str]
+    """Scale and profile; others have other validation pictures."""
     begin: int
-    """Steps of the runs of the same scale that this one goes on from."""
+    """Steps of the runs of the same column that this one goes on from."""
     validation: list[tuple[int, float]]
     l1: list[tuple[int, float]]
     log_mse: list[tuple[int, float]]
@@ -55,13 +56,13 @@ def family_curves(family: str) -> list[Curve]:
             continue
         records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         before = curves.get(settings.start_from or "")
-        begin = 0
-        if before and before.scale == settings.scale:
+        begin, column = 0, (settings.scale, settings.profile)
+        if before and before.column == column:
             begin = before.begin + before.validation[-1][0]
         lost = [(begin + r["step"], r["loss"]) for r in records if "loss" in r]
         curves[settings.name] = Curve(
             settings.name,
-            settings.scale,
+            column,
             begin,
             [(begin + r["step"], r["validation"]["mean"]) for r in records if "validation" in r],
             [point for point in lost if point[1] > 0.0],
@@ -71,30 +72,32 @@ def family_curves(family: str) -> list[Curve]:
 
 
 def draw_curves(family: str, out: Path) -> None:
-    """Draw validation and training losses of a family's runs: a column per scale."""
+    """Draw validation and training losses of a family's runs: a column per scale and profile."""
     curves = family_curves(family)
     if not curves:
         print(f"{family}: no logs")
         return
-    scales = sorted({curve.scale for curve in curves})
+    kinds = sorted({curve.column for curve in curves})
     rows = {"validation": "validation PSNR, dB", "l1": "loss: L1", "log_mse": "loss: log of MSE"}
     rows = {key: title for key, title in rows.items() if any(getattr(c, key) for c in curves)}
-    size = (1.5 + 3.6 * len(scales), 2.4 * len(rows) + 0.4)
-    figure, panels = plt.subplots(len(rows), len(scales), figsize=size, squeeze=False)
-    for column, scale in enumerate(scales):
-        mine = [curve for curve in curves if curve.scale == scale]
+    size = (1.5 + 3.6 * len(kinds), 2.4 * len(rows) + 0.4)
+    figure, panels = plt.subplots(len(rows), len(kinds), figsize=size, squeeze=False)
+    for column, kind in enumerate(kinds):
+        mine = [curve for curve in curves if curve.column == kind]
         for row, (key, title) in enumerate(rows.items()):
             axes = panels[row][column]
             for number, curve in enumerate(mine):
                 points = getattr(curve, key)
                 mark = "." if key == "validation" else ""
                 style = {"color": f"C{number}", "marker": mark, "linewidth": 0.9}
-                axes.plot(*zip(*points, strict=True), label=curve.name, **style) if points else None
+                if points:
+                    axes.plot(*zip(*points, strict=True), label=curve.name, **style)
+            axes.set_visible(bool(axes.lines))
             axes.grid(alpha=0.3)
             axes.tick_params(labelsize=7)
-            if column == 0:
-                axes.set_ylabel(title, fontsize=8)
-        panels[0][column].set_title(f"{FILE_NAMES[family]} x{scale}", fontsize=9)
+            axes.set_ylabel(title, fontsize=8)
+        about = f"{FILE_NAMES[family]} x{kind[0]}" + (", photo" if kind[1] == "photo" else "")
+        panels[0][column].set_title(about, fontsize=9)
         panels[0][column].legend(fontsize=7, loc="lower right")
         panels[-1][column].set_xlabel("step", fontsize=8)
     _save(figure, out)

@@ -29,7 +29,7 @@ def run_plan(plan: p.Plan, picture: NDArray[np.floating]) -> NDArray[np.float64]
     """Return the output ``(C, H * scale, W * scale)`` for an input ``(C, H, W)`` in float64."""
     tensors = {p.INPUT: picture.astype(np.float64)}
     for operation in plan.operations:
-        x = tensors[p.inputs_of(operation)[0]]
+        x = tensors[operation.source]
         match operation:
             case p.Conv():
                 y = _convolve(x, operation)
@@ -39,8 +39,6 @@ def run_plan(plan: p.Plan, picture: NDArray[np.floating]) -> NDArray[np.float64]
                 y = np.tanh(x) if operation.function == "tanh" else np.maximum(x, 0.0)
             case p.Add():
                 y = x + tensors[operation.other]
-            case p.Concat():
-                y = np.concatenate([tensors[source] for source in operation.sources])
             case p.DepthToSpace():
                 y = _depth_to_space(x, operation.block)
         tensors[operation.name] = y

@@ -1,4 +1,4 @@
-"""Write the tables of ``docs/models.md`` between their marks.
+"""Write the tables of ``docs/model-comparison.md`` between their marks.
 
     python -m srtrain.report
 
@@ -17,7 +17,7 @@ from srtrain.evaluate import HERE
 from srtrain.manifest import MODEL_FOLDER, read_manifest
 from srtrain.others import SCALES, read_others
 
-DOCUMENT = HERE.parent / "docs" / "models.md"
+DOCUMENT = HERE.parent / "docs" / "model-comparison.md"
 SPEED = HERE.parent / "docs" / "models-speed.json"
 PART = re.compile(r"(<!-- report: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CLEAN = ("Set5", "Set14", "Kodak")

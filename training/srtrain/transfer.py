@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,11 +14,18 @@ from torch import Tensor
 from srtrain.colour import EDSR_MEAN_BGR, EDSR_RANGE, FULL_RANGE_BGR
 
 Weights = Mapping[str, Tensor]
+FIRST_LEVEL = "levels.0."
+LATER_LEVEL = re.compile(r"levels\.[1-9]\.")
 
 
 def fitting(old: Weights, new: Weights, *, channels: int, scale: int) -> dict[str, Tensor]:
-    """Return what of ``old`` fits a network ``new``; sub-pixel layers are moved to its scale."""
+    """Return what of ``old`` fits a network ``new``.
+
+    Sub-pixel layers are moved to its scale; a pyramid's further levels begin as its first where
+    all of it fits.
+    """
     taken = {}
+    old = _first_levels(old, new) | dict(old)
     for name, wanted in new.items():
         found = old.get(name)
         if found is None:
@@ -28,6 +36,18 @@ def fitting(old: Weights, new: Weights, *, channels: int, scale: int) -> dict[st
         if found.shape == wanted.shape:
             taken[name] = found
     return taken
+
+
+def _first_levels(old: Weights, new: Weights) -> dict[str, Tensor]:
+    """Return the first level of ``old`` under the names of every later level like it in ``new``."""
+    copies: dict[str, Tensor] = {}
+    for level in sorted({match[0] for match in map(LATER_LEVEL.match, new) if match}):
+        names = {
+            name: FIRST_LEVEL + name.removeprefix(level) for name in new if name.startswith(level)
+        }
+        if all(of in old and old[of].shape == new[name].shape for name, of in names.items()):
+            copies |= {name: old[of] for name, of in names.items()}
+    return copies
 
 
 def rescale_subpixels(

@@ -42,30 +42,22 @@ def colour_plan(scale):
 
 
 def pyramid_plan(scale):
-    """Make a small LapSRN of two levels, each handing a plane on."""
+    """Make a small LapSRN of two levels."""
     random = np.random.default_rng(scale)
-    operations, picture, known = [], p.INPUT, p.INPUT
-    stages = {}
+    operations, picture, stages = [], p.INPUT, {}
     for level in range(2):
-        channels = 2 if level else 1
-        if level:
-            known = "known"
-            operations.append(p.Concat(known, (picture, "plane0")))
         operations += [
-            _conv(random, f"head{level}", known, (5, channels, 3, 3)),
+            _conv(random, f"head{level}", picture, (5, 1, 3, 3)),
             p.Pointwise(f"relu{level}", f"head{level}", "relu"),
             _conv(random, f"detail{level}", f"relu{level}", (4, 5, 3, 3)),
             _conv(random, f"plain{level}", picture, (4, 1, 5, 5)),
             p.Add(f"sum{level}", f"detail{level}", f"plain{level}"),
-            _conv(random, f"handed{level}", f"relu{level}", (4, 5, 3, 3)),
-            p.DepthToSpace(f"plane{level}", f"handed{level}", 2),
             p.DepthToSpace(f"level{level}", f"sum{level}", 2),
         ]
         picture = stages[2 << level] = f"level{level}"
-    return p.Plan(1, scale, [each for each in operations if each.name not in UNUSED], stages)
+    return p.Plan(1, scale, operations, stages)
 
 
-UNUSED = ("handed1", "plane1")
 PLANS = {
     f"{kind}_x{scale}": make(scale)
     for kind, make in (("luma", luma_plan), ("colour", colour_plan))

@@ -14,7 +14,7 @@ def test_the_cards_are_up_to_date():
 
 
 def test_the_tables_are_up_to_date():
-    """``docs/models.md`` is as ``python -m srtrain.report`` writes it."""
+    """``docs/model-comparison.md`` is as ``python -m srtrain.report`` writes it."""
     text = DOCUMENT.read_text(encoding="utf-8")
     assert rendered(text) == text
 

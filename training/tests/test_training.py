@@ -124,6 +124,20 @@ def test_only_what_fits_is_taken_over():
     assert set(fitting(old, wider, channels=3, scale=2)) == {"tail.bias"}
 
 
+def test_further_levels_begin_as_the_first():
+    """LapSRN x4 from x2 does at once what x2 does twice; a narrower level begins afresh."""
+    small = build("lapsrn", 2, {"levels": [[1, 8]]})
+    torch.nn.init.normal_(small.levels[0].detail.weight, std=0.1)
+    large = build("lapsrn", 4, {"levels": [[1, 8], [1, 8]]})
+    large.load_state_dict(fitting(small.state_dict(), large.state_dict(), channels=1, scale=4))
+    picture = torch.rand(1, 1, 5, 7)
+    assert torch.equal(large(picture), small(small(picture)))
+    other = build("lapsrn", 4, {"levels": [[1, 8], [1, 6]]}).state_dict()
+    taken = fitting(small.state_dict(), other, channels=1, scale=4)
+    assert taken
+    assert not any(name.startswith("levels.1.") for name in taken)
+
+
 def test_a_level_of_lapsrn_begins_as_edsr():
     """What EDSR makes of a grey picture, the level makes of its luma, away from the borders."""
     torch.manual_seed(3)
