@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from srwatchd.audit import Entry
 from srwatchd.daemon.faults import host_error
-from srwatchd.daemon.holds import Hold
-from srwatchd.daemon.jobrun import UNDECODABLE, Outcome, Verdict
+from srwatchd.daemon.holding import Holding
+from srwatchd.daemon.jobrun import Outcome, Verdict
 from srwatchd.daemon.lane import Lane
 from srwatchd.daemon.news import News
 from srwatchd.daemon.premises import Premises
-from srwatchd.daemon.waiting import FILE_HOLDS, OLD_SECONDS, concerns_source, settling, unlisted, waiting_files
+from srwatchd.daemon.waiting import OLD_SECONDS, concerns_source, settling, tell, unlisted, waiting_files
 from srwatchd.daemon.workqueue import Work, WorkQueue
-from srwatchd.errors import HINTS, HostError, InstanceError
+from srwatchd.errors import HostError, InstanceError
 from srwatchd.intake.settle import Settler, WaitReason
 from srwatchd.job import FINAL
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from srwatchd.config import Folder
     from srwatchd.config.models import ModelSpec
+    from srwatchd.daemon.holds import Hold
     from srwatchd.daemon.jobrun import JobRun
     from srwatchd.daemon.services import Services
     from srwatchd.intake.hints import Hint
@@ -40,7 +40,6 @@ _log = structlog.get_logger("srwatchd.folder")
 _ROUND_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 3.0
 _BATCH: Final = 32
-_STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
 _CLAIMED_SECONDS: Final = 60.0
 """Until the next try with a claimed source that cannot be read."""
 
@@ -62,24 +61,21 @@ class ServedFolder:
         """Its model; None while that is missing. Then ``supply`` is asked for it at each look at the hold."""
         self._supply = supply
         self.lane = Lane(config.id)
-        self.hold: Hold | None = None
         self.paused = False
         self.counts: Counter[Verdict] = Counter()
         self.premises: Premises | None = None
         self._services = services
         self._news = News(config, services)
+        self._holding = Holding(config, services, self.lane, self._news)
         self._settle = settle
         self._settler: Settler | None = None
         self._queue = WorkQueue()
         self._running: set[JobRun] = set()
         self._trouble: HostError | None = None
-        self._past_hold: Hold | None = None
-        """The last hold, until a job has ended well: a cause that comes back at once is looked at ever less often."""
         self._lost = False
         self._opening = True
         self._scanned = False
         self.taken_up = False  # whether what an earlier daemon left there has been found
-        self._was_stalled = False
         self._hints: deque[Hint] = deque(maxlen=65536)
         self._woken = asyncio.Event()
         self._next_scan = 0.0
@@ -166,10 +162,9 @@ class ServedFolder:
         if self.spec is None and self._supply is not None:
             self.spec = await self._supply(self.config.model)
         ended_well = await self._recover(self.premises)
-        if self.hold is not None:
-            await self._resume(self.hold)
+        await self._holding.end()
         if ended_well:
-            self._past_hold = None
+            self._holding.forget()
         self.taken_up = True
         self._next_scan = 0.0
 
@@ -289,7 +284,7 @@ class ServedFolder:
         self.counts[outcome.verdict] += 1
         self._news.ended(run, outcome)
         if outcome.verdict in (Verdict.DELIVERED, Verdict.QUARANTINED):
-            self._past_hold = None
+            self._holding.forget()
         if outcome.verdict is Verdict.RETRY and outcome.record is not None:
             self._queue.add_retry(outcome.record, self._loop.time() + wait)
             self._loop.call_later(wait, self._services.wake)
@@ -300,20 +295,8 @@ class ServedFolder:
             elif outcome.record is not None:
                 self._queue.add_retry(outcome.record, self._loop.time() + _CLAIMED_SECONDS)
         if run.fresh and self._settler is not None:
-            self._tell(self._settler, run, outcome)
+            tell(self._settler, run, outcome, now=self._loop.time(), paths=self._paths_of(run))
         self._woken.set()
-
-    def _tell(self, settler: Settler, run: JobRun, outcome: Outcome) -> None:
-        """Let intake know what became of its candidate."""
-        now, name, error = self._loop.time(), run.name, outcome.error
-        if outcome.verdict not in _STILL_IN_INBOX or (outcome.verdict is Verdict.HELD and run.record is not None):
-            settler.claimed(name, now)
-        elif error is not None and error.code in UNDECODABLE:
-            settler.undecodable(name, now)
-        elif isinstance(error, HostError) and concerns_source(error, self._paths_of(run)):
-            settler.hold(name, now, reason=FILE_HOLDS[error.code], detail=error.message)
-        else:
-            settler.put_back(name, now)
 
     def _paths_of(self, run: JobRun) -> tuple[str, ...]:
         job = run.record.job if run.record is not None else ""
@@ -329,24 +312,15 @@ class ServedFolder:
 
     # -- holds ---------------------------------------------------------------------------------------------------
 
+    @property
+    def hold(self) -> Hold | None:
+        """Why nothing is begun here at the moment."""
+        return self._holding.hold
+
     async def _hold(self, error: HostError) -> None:
         """Stop starting work here until the cause is gone."""
-        known, past = self.hold, self._past_hold
-        before = known or (past if past is not None and past.code == error.code else None)
-        self.hold = Hold.from_error(error, now=self._loop.time(), at=self._services.clock(), before=before)
-        if known is None or known.code != error.code:
-            _log.error("held", folder=self.config.id, code=error.code, reason=error.message, hint=error.hint)
-            fields = {"srwatchd.folder": self.config.id, "error.code": error.code, "error.message": error.message}
-            with contextlib.suppress(HostError):
-                await self.lane.run(self._services.ledger.append, [Entry("folder.held", "failure", fields=fields)])
-            self._news.held(self.hold)
+        await self._holding.begin(error, now=self._loop.time())
         self._lost = self._lost or error.code.startswith("folder_")
-
-    async def _resume(self, hold: Hold) -> None:
-        fields = {"srwatchd.folder": self.config.id, "error.code": hold.code}
-        await self.lane.run(self._services.ledger.append, [Entry("folder.resumed", fields=fields)])
-        self.hold, self._past_hold = None, hold
-        _log.info("resumed", folder=self.config.id, after=hold.code)
 
     @property
     def stalled(self) -> bool:
@@ -355,12 +329,7 @@ class ServedFolder:
 
     def notice_stall(self) -> None:
         """Say it once when the folder's file system does not answer any more, and once when it does again."""
-        if self.stalled != self._was_stalled:
-            self._was_stalled = self.stalled
-            if self.stalled:
-                _log.error("not answering", folder=self.config.id, hint=HINTS["not_answering"])
-            else:
-                _log.info("answering again", folder=self.config.id)
+        self._holding.notice_stall()
 
     # -- report --------------------------------------------------------------------------------------------------
 

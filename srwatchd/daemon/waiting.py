@@ -1,21 +1,23 @@
-"""What still lies in an inbox, and why: for the status, and to know when a drain is over. Touches no disk."""
+"""What still lies in an inbox, and why: told to intake after a run, shown in the status. Touches no disk."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from srwatchd.daemon.jobrun import UNDECODABLE, Outcome, Verdict
+from srwatchd.errors import HostError
 from srwatchd.intake.settle import WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from srwatchd.errors import HostError
+    from srwatchd.daemon.jobrun import JobRun
     from srwatchd.intake.settle import Settler
 
-__all__ = ["FILE_HOLDS", "OLD_SECONDS", "concerns_source", "needs_person", "settling", "unlisted", "waiting_files"]
+__all__ = ["OLD_SECONDS", "concerns_source", "needs_person", "settling", "tell", "unlisted", "waiting_files"]
 
-FILE_HOLDS: Final = {
+_FILE_HOLDS: Final = {
     "source_unreadable": WaitReason.UNREADABLE,
     "source_unmovable": WaitReason.UNMOVABLE,
     "io_error": WaitReason.UNREADABLE,
@@ -38,6 +40,7 @@ _TRANSITORY: Final = frozenset(
     }
 )
 """What ends by itself within the grace; the rest waits for a writer or a person."""
+_STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
 _AT_ONCE: Final = frozenset({WaitReason.UNREADABLE, WaitReason.UNMOVABLE})
 _IN_TURN: Final = frozenset({WaitReason.QUEUED.value})
 
@@ -46,7 +49,20 @@ def concerns_source(error: HostError, source: Collection[str]) -> bool:
     """Whether ``error`` is about one source, to which the paths ``source`` lead, and no reason to hold its folder."""
     if error.code == "io_error":
         return error.path in source
-    return error.code in FILE_HOLDS
+    return error.code in _FILE_HOLDS
+
+
+def tell(settler: Settler, run: JobRun, outcome: Outcome, *, now: float, paths: Collection[str]) -> None:
+    """Let intake know what became of its candidate, to which ``paths`` lead."""
+    name, error = run.name, outcome.error
+    if outcome.verdict not in _STILL_IN_INBOX or (outcome.verdict is Verdict.HELD and run.record is not None):
+        settler.claimed(name, now)
+    elif error is not None and error.code in UNDECODABLE:
+        settler.undecodable(name, now)
+    elif isinstance(error, HostError) and concerns_source(error, paths):
+        settler.hold(name, now, reason=_FILE_HOLDS[error.code], detail=error.message)
+    else:
+        settler.put_back(name, now)
 
 
 def settling(settler: Settler) -> bool:
