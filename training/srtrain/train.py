@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from srtrain.architectures import build
 from srtrain.colour import FULL_RANGE_BGR
@@ -95,7 +96,7 @@ class Run:
         self.network = build(settings.architecture, settings.scale, settings.arguments)
         if settings.start_from:
             self._take_over(runs / settings.start_from / "best.pt")
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = self._make_optimiser(self.network.parameters())
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
