@@ -114,6 +114,7 @@ def _lay_out(case: Case, root: Path) -> None:
         "memory_limit": case.limit,
         "defaults": {
             "settle": "1 s",
+            "max_size": 1 << 40,
             "output": {"format": case.result},
             "limits": {"max_input_pixels": 10**9, "max_output_pixels": 10**10},
         },
