@@ -73,6 +73,12 @@ class ModelSpec:
     size: str = ""
     licence: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """By what another process finds it again: the name in a manifest, which lies beside the file, and the hash."""
+        return {"model": self.name, "manifest": str(self.path.parent / MANIFEST), "sha256": self.sha256}
+
     onnx: Path | None = None
     onnx_sha256: str = ""
     training_data: str = ""

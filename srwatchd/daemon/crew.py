@@ -74,7 +74,6 @@ class Crew:
         self._settings = settings
         self._memory = plan
         self._machine: dict[str, Any] = {
-            "models_dir": str(settings.models_dir or data_path("models")),
             "device": settings.engine.device,
             "precision": settings.engine.precision,
             "threads": threads,
@@ -98,7 +97,7 @@ class Crew:
                 threads=threads,
                 environment=_INFERENCE_THREADS,
                 confinement=Confinement(
-                    readable=(self._machine["models_dir"], str(data_path("models"))),
+                    readable=tuple(map(str, filter(None, (data_path("models"), settings.models_dir)))),
                     devices=settings.engine.device != "cpu",
                 ),
             ),
@@ -126,7 +125,7 @@ class Crew:
 
         Raises ModelError, and HostError ``workers_unavailable``. A worker that dies meanwhile is tried again.
         """
-        params: dict[str, Any] = {**self._machine, "model": spec.name, "engine": self._settings.engine.name}
+        params: dict[str, Any] = {**self._machine, **spec.reference, "engine": self._settings.engine.name}
         for attempt in range(1, _CHOOSE_ATTEMPTS + 1):
             try:
                 async with self.inference.worker() as worker:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from srwatchd.codec.picture import pages_of, places, total_bytes
-from srwatchd.config.models import find_models, verify_file
+from srwatchd.config.models import read_manifest, verify_file
 from srwatchd.engine.budget import tile_bytes, tile_for
 from srwatchd.engine.memory import private, room, trim
 from srwatchd.engine.picture import upscale_rasters
@@ -93,10 +93,12 @@ class Inference:
 
     def _network(self, params: dict[str, Any]) -> Network:
         """The network for ``params``; the others are put away when there is no room for it and its tiles besides."""
-        spec, settings = _spec(params), _settings(params)
+        settings = _settings(params)
+        network = self._networks.get((params["sha256"], settings))
+        if network is not None and len(self._networks) == 1:
+            return network
+        spec = _spec(params) if network is None else network.spec
         key = (spec.sha256, settings)
-        if key in self._networks and len(self._networks) == 1:
-            return self._networks[key]
         if self._crowded(spec, params):
             self._networks = {key: self._networks[key]} if key in self._networks else {}
             trim()
@@ -121,10 +123,10 @@ def _settings(params: dict[str, Any]) -> _Settings:
 
 
 def _spec(params: dict[str, Any]) -> ModelSpec:
-    found = find_models(Path(params["models_dir"])).get(params["model"])
+    found = read_manifest(Path(params["manifest"])).get(params["model"])
     if found is None:
         raise ModelError("model_missing", f"there is no model {params['model']!r}")
-    if params.get("sha256", found.sha256) != found.sha256:
+    if params["sha256"] != found.sha256:
         text = f"{found.name} is another file than when the configuration took effect"
         raise ModelError("model_altered", text, hint="Reload the daemon: `kill -HUP`, or restart it.")
     return found

@@ -256,8 +256,7 @@ class Stages:
         expected = _TILE_MARGIN * self._choices[spec.name].seconds_per_megapixel * megapixels
         params = {
             **self._machine,
-            "model": spec.name,
-            "sha256": spec.sha256,
+            **spec.reference,
             "engine": engine,
             "tile": tile,
             "info": picture.info,

@@ -45,3 +45,16 @@ def test_a_reload_onto_a_missing_model_is_refused(tmp_path):
         service.process.send_signal(1)
         service.drop("late", "one.png", png())
         service.await_delivered("late", "one_x2.png", archived="one.png")
+
+
+def test_an_import_disturbs_no_other_folder(tmp_path):
+    """Workers have given up the folder of imported models before there was one, and do not need it."""
+    file = tmp_path / "late.onnx"
+    file.write_bytes(networks.onnx())
+    with Service(tmp_path, {"a": {}}) as service:
+        service.drop("a", "one.png", png())
+        service.await_file("a", "archive", "one.png")
+        assert srwatchd("models", "import", file, "--config", service.config).returncode == 0
+        service.drop("a", "two.png", png())
+        service.await_file("a", "archive", "two.png")
+        assert not service.logged("held")

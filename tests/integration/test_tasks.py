@@ -370,8 +370,8 @@ def test_a_model_that_is_not_there(bench):
 def test_a_model_that_was_altered_is_not_opened(bench, monkeypatch):
     """The worker that runs a network checks its file itself, before the engine reads it."""
     spec = SPECS["fsrcnn_x2"]
-    altered: dict[str, Any] = {spec.name: replace(spec, sha256="0" * 64)}
-    monkeypatch.setattr(inference_tasks, "find_models", lambda _: altered)
+    altered = replace(spec, sha256="0" * 64)
+    monkeypatch.setattr(inference_tasks, "read_manifest", lambda _: {spec.name: altered})
     with pytest.raises(ModelError) as caught:
-        asyncio.run(bench.crew.choose(spec))
+        asyncio.run(bench.crew.choose(altered))
     assert caught.value.code == "model_altered"

@@ -198,7 +198,7 @@ def test_a_pool_shows_what_its_workers_gave_up():
 
 SOURCES = ["jpeg", "png", "png16", "webp", "tiff", "tiff16", "avif", "gif", "bmp", "jp2"]
 TARGETS = ["jpeg", "png", "webp", "tiff", "avif", "gif"]
-MACHINE = {"models_dir": "/nowhere", "device": "cpu", "precision": "f32", "threads": 2, "memory": 1 << 30}
+MACHINE = {"device": "cpu", "precision": "f32", "threads": 2, "memory": 1 << 30}
 ROOM = {"memory": 256 << 20, "write_behind": 8 << 20}
 
 
@@ -295,7 +295,7 @@ def test_both_engines_upscale(loop, codec, inference, architecture, engine):
     if not specs:
         pytest.skip(f"no {architecture} is shipped")
     spec = min(specs, key=lambda each: each.scale)
-    chosen = loop.run(inference.call("choose", MACHINE | {"model": spec.name, "engine": engine}, deadline=120))
+    chosen = loop.run(inference.call("choose", MACHINE | spec.reference | {"engine": engine}, deadline=120))
     assert chosen["engine"] == engine
     for kind in ("png", "png16"):
         with contextlib.ExitStack() as stack:
@@ -303,6 +303,6 @@ def test_both_engines_upscale(loop, codec, inference, architecture, engine):
             result = descriptor(stack)
             size = info["width"] * info["height"] * info["channels"] * info["depth"] // 8 * spec.scale**2
             os.ftruncate(result, size)
-            params = MACHINE | {"model": spec.name, "engine": engine, "tile": 32, "info": info, "write_behind": 8 << 20}
+            params = MACHINE | spec.reference | {"engine": engine, "tile": 32, "info": info, "write_behind": 8 << 20}
             loop.run(inference.call("upscale", params, [raster, result], deadline=120))
             assert any(os.pread(result, 1000, size // 2))
