@@ -105,7 +105,7 @@ class Box:
             tracer.wait(PATIENCE)
 
             before = self.config.read_text()
-            self.config.write_text(before.replace("model: fsrcnn_x2", "model: mine"))
+            self.config.write_text(re.sub(r"(?m)^  model: \w+", "  model: mine", before))
             assert self.config.read_text() != before
             tracer, daemon = self.start()
             wait_for((self.pictures / "archive" / "second.png").exists)

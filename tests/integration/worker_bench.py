@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import os
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def with_worker(settings=SETTINGS):
     def decorate(test):
         @functools.wraps(test)
         def run():
+            gc.collect()  # what tests before this one have forgotten is not to go meanwhile
             before = len(os.listdir("/proc/self/fd"))
 
             async def body():
