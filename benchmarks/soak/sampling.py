@@ -61,7 +61,7 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
-            with contextlib.suppress(OSError, ValueError):  # it was killed while it was looked at
+            with contextlib.suppress(OSError, ValueError, StopIteration):  # it ended while it was looked at
                 if self._service.running:
                     self.samples.append(self._look())
 

@@ -113,7 +113,7 @@ class Daemon:
     def generation(self) -> Generation:
         """What serves the present configuration. Raises :class:`FatalError` while it is being replaced."""
         if self._generation is None:
-            raise FatalError("not_running", "the daemon is starting; ask again in a moment")
+            raise FatalError("not_running", "the daemon is starting", hint="Ask again in a moment.")
         return self._generation
 
     def stop(self) -> None:
