@@ -81,7 +81,8 @@ def _wheels(requirements: list[str]) -> Pins:
 def _runtime(project: dict[str, Any]) -> Pins:
     wanted: list[str] = []
     sources: list[str] = []
-    for requirement in project["project"]["dependencies"]:
+    extra: list[str] = project["project"]["optional-dependencies"]["console"]
+    for requirement in [*project["project"]["dependencies"], *extra]:
         plain = requirement.partition(";")[0].strip()  # the markers hold on both processors
         name = re.split(r"[^A-Za-z0-9_.-]", plain, maxsplit=1)[0]
         if name in _SOURCES:

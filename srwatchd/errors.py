@@ -6,6 +6,7 @@
     ├── JobError                  one picture is concerned
     │   ├── TransientError        try again later, at most ``retry.max_attempts`` times
     │   └── PermanentError        to the error folder, with the reason beside it
+    ├── DeclinedError                   the console does not answer a request as it wished (`srwatchd.console.refusals`)
     ├── HostError                 the machine is at fault: hold, spend no attempt, resume by itself
     └── FatalError                the command ends with ``exit_code``
         ├── ConfigurationError    78, with every problem at once
@@ -96,6 +97,25 @@ HINTS: Final[dict[str, str]] = {
     "not_installed": "Run it as root on a machine with systemd, or with --root on another system's root folder.",
     "bad_request": "See `srwatchd --help`; the command should be of the same version as the daemon that it asks.",
     "not_running": "Start the daemon with `srwatchd run --config FILE`.",
+    # the console's
+    "extra_missing": "Install srwatchd with the extra that the message names.",
+    "address_refused": "Choose another with --host and --port, or console.host and console.port.",
+    "not_found": "It may have been removed. Go back and look again.",
+    "method_refused": "docs/api.md says what can be asked.",
+    "wrong_host": "Reach the console under its own name, or add the name to console.allowed_hosts.",
+    "cross_site": "Open the console itself and do it there. A program sends the header X-Srwatchd: 1.",
+    "login_needed": "Log in, or send a token: Authorization: Bearer TOKEN.",
+    "login_refused": "Check the name and the password; `srwatchd console user add` sets a new one.",
+    "login_limited": "There were too many wrong passwords. Wait a while, then try once more.",
+    "not_allowed": "This takes the role operator. Ask whoever runs srwatchd.",
+    "name_unwanted": "The folder takes no file of such a name. Give it another one, or change include and exclude.",
+    "too_large_upload": "It is larger than console.upload.max_size. Raise that, or drop it over the share.",
+    "too_many_uploads": "Wait until some have ended; the console tries again by itself.",
+    "upload_broken": "The upload ended before all of it had come; nothing was kept. Send it again.",
+    "too_slow": "Nothing came for a while. Check the network, then send it again.",
+    "file_gone": "Somebody has taken or removed it, or retention has.",
+    "not_retryable": "Only a picture whose source lies in the error folder can be retried.",
+    "verifying": "Wait for the verification that is running.",
 }
 
 

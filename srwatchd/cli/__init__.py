@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "pause": ("srwatchd.cli.steer", "pause"),
     "resume": ("srwatchd.cli.steer", "resume"),
     "retry": ("srwatchd.cli.steer", "retry"),
+    "console": ("srwatchd.cli.console", "console"),
     "audit": ("srwatchd.cli.audit", "audit"),
     "systemd": ("srwatchd.cli.systemd", "systemd"),
 }

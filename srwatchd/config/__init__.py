@@ -3,6 +3,7 @@
 The only home of YAML. Nothing here makes or changes a file.
 """
 
+from srwatchd.config.console import Console
 from srwatchd.config.data import data_path
 from srwatchd.config.loader import load
 from srwatchd.config.models import ModelSpec, find_models, missing_models, read_manifest, verify_file
@@ -32,6 +33,7 @@ __all__ = [
     "ActiveHours",
     "Audit",
     "Config",
+    "Console",
     "Defaults",
     "Engine",
     "Folder",

@@ -8,7 +8,8 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from srwatchd.config.document import key_text
-from srwatchd.config.schema import Config, Section
+from srwatchd.config.schema import Config
+from srwatchd.config.section import Section
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from srwatchd.config.schema import Config, Defaults, FolderSettings, Section
+from srwatchd.config.schema import Config, Defaults, FolderSettings
+from srwatchd.config.section import Section
 
 __all__ = ["schema_text"]
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.config.document import printable
 from srwatchd.config.kinds import resolve
-from srwatchd.config.schema import Config, Folder, derive
+from srwatchd.config.schema import Config, Folder
+from srwatchd.config.section import derive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

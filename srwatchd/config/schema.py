@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
+from srwatchd.config.console import Console
 from srwatchd.config.context import Context
 from srwatchd.config.document import KeyPath
 from srwatchd.config.kinds import (
@@ -31,6 +32,7 @@ from srwatchd.config.kinds import (
     Size,
     Template,
 )
+from srwatchd.config.section import Section
 
 __all__ = [
     "MINIMUM_MEMORY",
@@ -49,9 +51,7 @@ __all__ = [
     "Output",
     "Retention",
     "Retry",
-    "Section",
     "Source",
-    "derive",
     "memory_floor",
 ]
 
@@ -70,24 +70,6 @@ def memory_floor(workers: int) -> int:
 def _mode(octal: str) -> Any:
     """Default permission bits as the file would have them, so that the JSON Schema shows what one writes."""
     return Field(default=octal)
-
-
-class Section(BaseModel):
-    """What every part of the configuration has in common; an empty section is its defaults."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        validate_default=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _complete(cls, data: Any) -> Any:
-        return derive(cls, {} if data is None else data)
 
 
 class Engine(Section):
@@ -291,6 +273,13 @@ class Folder(FolderSettings):
     """Default: archive beside done."""
     model: ModelName
 
+    @classmethod
+    def derived(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The archive lies beside done."""
+        if "archive" not in data and isinstance(done := data.get("done"), str | Path):
+            return {**data, "archive": Path(done).parent / "archive"}
+        return data
+
 
 class Config(Section):
     """A whole configuration. ``source`` is the file it was loaded from."""
@@ -306,10 +295,24 @@ class Config(Section):
     audit: Audit = Field(default_factory=Audit)
     log: Log = Field(default_factory=Log)
     metrics: Metrics = Field(default_factory=Metrics)
+    console: Console = Field(default_factory=Console)
     defaults: Defaults = Field(default_factory=Defaults)
     folders: tuple[Folder, ...] = Field(json_schema_extra={"minItems": 1})
 
     _context: Context = PrivateAttr(default_factory=lambda: Context(Path(os.devnull)))
+
+    @classmethod
+    def derived(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """What lies in state_dir unless it is said otherwise."""
+        if not isinstance(state := data.get("state_dir", "var"), str | Path):
+            return data
+        audit = {} if data.get("audit") is None else data["audit"]
+        if isinstance(audit, dict):
+            audit = {"path": Path(state) / "audit" / "audit.jsonl", **audit}
+        metrics = {} if data.get("metrics") is None else data["metrics"]
+        if isinstance(metrics, dict):
+            metrics = {"path": Path(state) / "metrics" / "srwatchd.prom", **metrics}
+        return {"models_dir": Path(state) / "models", **data, "audit": audit, "metrics": metrics}
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep what is known about the file."""
@@ -353,20 +356,3 @@ def _at_least(value: float, info: ValidationInfo, other: str) -> float:
     if least is not None and value < least:
         raise ValueError(f"is less than {other} ({least:g}); raise it or lower {other}")
     return value
-
-
-def derive(section: type[Section], data: Any) -> Any:
-    """``data`` of ``section`` with the paths that follow from other paths; anything but a mapping as it is."""
-    if not isinstance(data, dict):
-        return data
-    if section is Folder and "archive" not in data and isinstance(done := data.get("done"), str | Path):
-        return {**data, "archive": Path(done).parent / "archive"}
-    if section is Config and isinstance(state := data.get("state_dir", "var"), str | Path):
-        audit = {} if data.get("audit") is None else data["audit"]
-        if isinstance(audit, dict):
-            audit = {"path": Path(state) / "audit" / "audit.jsonl", **audit}
-        metrics = {} if data.get("metrics") is None else data["metrics"]
-        if isinstance(metrics, dict):
-            metrics = {"path": Path(state) / "metrics" / "srwatchd.prom", **metrics}
-        return {"models_dir": Path(state) / "models", **data, "audit": audit, "metrics": metrics}
-    return data

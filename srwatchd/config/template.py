@@ -63,6 +63,36 @@ memory_limit: 1GiB
   #path: var/metrics/srwatchd.prom
   #interval: 30 s
 
+# The web console, a process of its own: srwatchd console --config FILE. docs/console.md
+#console:
+  # Elsewhere than on this machine it wants users first: srwatchd console user add NAME --role operator
+  #host: 127.0.0.1
+  #port: 8470
+  # Further names that it is reached by, without a port.
+  #allowed_hosts: []
+  # Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+  #trusted_proxies: []
+  # PEM files, for https without a proxy.
+  #tls:
+    #certificate: null
+    #key: null
+  #upload:
+    # Of one file; a folder's own max_size holds as well.
+    #max_size: 1GiB
+    #at_once: 64
+  # Pictures made for pages.
+  #renditions:
+    #max_size: 256MiB
+  # The console and the workers that make its pictures, beside the memory_limit above.
+  #memory_limit: 512MiB
+  # POST /api/v1/upscale, a picture in, the enlarged one out: each of these models gets a folder in state_dir.
+  #upscale:
+    #models: []
+    # Above this the answer is 429.
+    #in_flight: 4
+    # Then the answer is 504; the job goes on.
+    #timeout: 5 min
+
 # What holds for every folder below, unless the folder says otherwise. Every key shown here may stand in a folder.
 defaults:
   # `srwatchd models list` shows what there is: with `_photo` for photographs (JPEG), the others for clean pictures.

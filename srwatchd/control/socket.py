@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-__all__ = ["ControlServer", "NotRunningError", "call"]
+__all__ = ["ControlServer", "NotRunningError", "ask", "call"]
 
 _ANSWER_LIMIT: Final = 64 << 20
 _REQUEST_LIMIT: Final = 8 << 20
@@ -88,21 +88,53 @@ def call(path: Path, command: str, /, *, timeout: float = 60.0, **fields: Any) -
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(timeout)
     try:
-        with _address(path) as address:
-            client.connect(address)
-        client.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
-        with client.makefile("rb") as stream:
-            line = stream.readline(_ANSWER_LIMIT)
+        with _said(path, timeout):
+            with _address(path) as address:
+                client.connect(address)
+            client.sendall(_request(command, fields))
+            with client.makefile("rb") as stream:
+                line = stream.readline(_ANSWER_LIMIT)
+    finally:
+        client.close()
+    return _unpacked(path, line)
+
+
+async def ask(path: Path, command: str, /, *, timeout: float = 60.0, **fields: Any) -> Any:  # noqa: ASYNC109 - as above
+    """:func:`call` for an event loop, which goes on meanwhile."""
+    with _said(path, timeout):
+        async with asyncio.timeout(timeout):
+            with _address(path) as address:
+                reader, writer = await asyncio.open_unix_connection(address, limit=_ANSWER_LIMIT)
+            try:
+                writer.write(_request(command, fields))
+                await writer.drain()
+                line = await reader.readline()
+            finally:
+                writer.close()
+    return _unpacked(path, line)
+
+
+def _request(command: str, fields: dict[str, Any]) -> bytes:
+    return json.dumps({"command": command, **fields}).encode() + b"\n"
+
+
+@contextlib.contextmanager
+def _said(path: Path, timeout: float) -> Iterator[None]:
+    """What it means that the socket refuses."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError, ConnectionError) as error:
         raise NotRunningError("not_running", f"no daemon answers on {str(path)!r}") from error
     except PermissionError as error:
         hint = "Run the command as the daemon's user, or as a member of its group."
         raise FatalError("not_writable", f"{str(path)!r} may not be used by this user", hint=hint) from error
-    except TimeoutError as error:
+    except (TimeoutError, BlockingIOError) as error:
         hint = "It is busy or its disks hang: look at its log, then ask again."
         raise FatalError("not_answering", f"the daemon did not answer within {timeout:g} s", hint=hint) from error
-    finally:
-        client.close()
+
+
+def _unpacked(path: Path, line: bytes) -> Any:
+    """The answer in ``line``; raises the error that it may be."""
     if not line.endswith(b"\n"):
         raise NotRunningError("not_running", f"the daemon behind {str(path)!r} ended before it answered")
     answer = json.loads(line)

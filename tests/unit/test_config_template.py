@@ -13,7 +13,8 @@ import yaml
 from srwatchd.config import init_text, load
 from srwatchd.config.__main__ import main
 from srwatchd.config.jsonschema import schema_text
-from srwatchd.config.schema import Config, Section
+from srwatchd.config.schema import Config
+from srwatchd.config.section import Section
 from srwatchd.daemon.retention import has_rules
 from srwatchd.errors import ConfigurationError
 

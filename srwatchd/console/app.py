@@ -1,0 +1,103 @@
+"""The application: its routes, its errors, its description."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from srwatchd import __version__
+from srwatchd.console.guard import Guard
+from srwatchd.console.refusals import DeclinedError, answer
+from srwatchd.console.routes import health
+from srwatchd.errors import SrwatchdError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import APIRouter
+    from fastapi.routing import APIRoute
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from srwatchd.console.desk import Desk
+
+__all__ = ["STATIC", "application"]
+
+STATIC: Final = Path(__file__).parent / "static"
+_log = structlog.get_logger("srwatchd.console")
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (health.router,)
+"""Every part of the API, each a module of :mod:`srwatchd.console.routes`. This is the place to add one."""
+
+_ABOUT: Final = """\
+Everything that the console's pages show and do. See docs/api.md for the rules that hold for all of it: who is asked,
+`X-Srwatchd: 1` for what changes something, and errors as `{"error": {"code", "message", "hint"}}`.
+"""
+
+
+def application(desk: Desk) -> FastAPI:
+    """The console for ``desk``. FastAPI's own pages are off: they load from outside."""
+    app = FastAPI(
+        title="srwatchd",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_named,
+        lifespan=_lifespan,
+    )
+    app.state.desk = desk
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(SrwatchdError, _refused)
+    app.add_exception_handler(HTTPException, _plainly_refused)
+    app.add_exception_handler(RequestValidationError, _misunderstood)
+    app.mount("/", StaticFiles(directory=STATIC, html=True), name="pages")
+    app.add_middleware(Guard, desk=desk)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    desk: Desk = app.state.desk
+    yield
+    desk.disks.shutdown(wait=False, cancel_futures=True)
+
+
+def _named(route: APIRoute) -> str:
+    return route.name
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, SrwatchdError)  # noqa: S101 - as registered
+    return answer(error)
+
+
+async def _plainly_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as registered
+    if error.status_code == 404:  # noqa: PLR2004 - HTTP
+        return answer(DeclinedError(404, "not_found", f"there is nothing at {request.url.path!r}"))
+    code = "method_refused" if error.status_code == 405 else "bad_request"  # noqa: PLR2004 - HTTP
+    headers = error.headers
+    return answer(DeclinedError(error.status_code, code, str(error.detail), headers=headers, hint=_API))
+
+
+async def _misunderstood(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered
+    problems = "; ".join(f"{_where(each['loc'])}: {each['msg']}" for each in error.errors()[:8])
+    return answer(DeclinedError(422, "bad_request", problems, hint=_API))
+
+
+def _where(place: tuple[Any, ...]) -> str:
+    return ".".join(map(str, place[1:])) or str(place[0])
+
+
+_API: Final = "docs/api.md and /api/v1/openapi.json say what can be asked."
