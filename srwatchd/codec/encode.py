@@ -37,6 +37,7 @@ from srwatchd.codec.icc import as_rgb, profile_fits
 from srwatchd.codec.metadata import attach
 from srwatchd.codec.picture import Page, PictureInfo, places, total_bytes
 from srwatchd.codec.raster import map_raster, write_all
+from srwatchd.codec.resize import resized
 from srwatchd.codec.tiff import add_exif, chain_page, fitting_exif
 from srwatchd.codec.vips import Sink, check_memory, pyvips, rows
 from srwatchd.codec.webp import correct_exif
@@ -228,7 +229,8 @@ def _frames(raster_fd: int, pages: list[Page], output: EncodeOptions) -> Any:
         os.ftruncate(raster_fd, begin)
         os.posix_fallocate(raster_fd, begin, count * final.raster_bytes)
     for offset in places(pages):
-        image = _resized(_image(map_raster(raster_fd, first.shape, first.depth, offset=offset), first), first, size)
+        stored = _image(map_raster(raster_fd, first.shape, first.depth, offset=offset), first)
+        image = resized(stored, size, alpha=first.alpha, depth=first.depth)
         for _, _, strip in rows(image):
             with host_errors("scratch", "writing pixels to"):
                 write_all(raster_fd, strip, at)
@@ -248,27 +250,13 @@ def _prepared(pixels: Any, page: Page, output: EncodeOptions, size: tuple[int, i
     """The raster as an image of the final size, with the channels and the depth that the format can hold."""
     image = _image(pixels, page)
     if size != (image.width, image.height):
-        image = _resized(image, page, size)
+        image = resized(image, size, alpha=page.alpha, depth=page.depth)
     if page.alpha and not FORMATS[output.format].alpha:
         image = _flattened(image, page, output.background)
     if page.depth == 16 and stored_depth(output.format, 16) == 8:
         kind = _INTERPRETATION[page.channels - page.alpha, 8]
         image = (image / 257).rint().cast("uchar").copy(interpretation=kind)
     return image
-
-
-def _resized(image: Any, page: Page, size: tuple[int, int]) -> Any:
-    """The image at exactly ``size`` (Lanczos 3), colours weighted by alpha."""
-    across, down = size[0] / image.width, size[1] / image.height
-    kind, samples = image.interpretation, image.format
-    most = 65535 if page.depth == 16 else 255
-    work = image.premultiply(max_alpha=most) if page.alpha else image
-    work = work.resize(across, vscale=down, kernel="lanczos3")
-    if page.alpha:
-        work = work.unpremultiply(max_alpha=most)
-    if (work.width, work.height) != size:
-        work = work.gravity("north-west", *size, extend="copy")
-    return work.rint().cast(samples).copy(interpretation=kind)
 
 
 def _flattened(image: Any, page: Page, background: tuple[int, int, int]) -> Any:

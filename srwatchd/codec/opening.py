@@ -24,7 +24,7 @@ from srwatchd.errors import PermanentError
 if TYPE_CHECKING:
     from srwatchd.codec.vips import Feed
 
-__all__ = ["Limits", "OpenPage", "Opened", "open_page", "open_source"]
+__all__ = ["Limits", "OpenPage", "Opened", "open_first", "open_page", "open_source"]
 
 _STREAMED_BYTES: Final = 16 << 20
 _STREAMED_ROWS: Final = 640
@@ -65,7 +65,7 @@ class Limits:
 class OpenPage:
     """A page whose header was read: ``image`` and its layout, orientation (1 to 8), and its form, upright.
 
-    The image of an animation holds all frames, one under another, each of ``form``.
+    The image of an animation holds all frames, one under another, each of ``form``. ``edits`` it was opened with.
     """
 
     image: Any
@@ -73,6 +73,7 @@ class OpenPage:
     orientation: int
     form: Page
     decode_bytes: int
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,27 @@ def open_source(feed: Feed, limits: Limits | None = None) -> Opened:
     return opened
 
 
-def open_page(feed: Feed, name: str, edits: tuple[Edit, ...] = (), *, whole: float = 0.0) -> OpenPage:
+def open_first(feed: Feed, limits: Limits) -> Opened:
+    """The first page or frame of a source alone; pages and frames behind it are not opened.
+
+    Raises what :func:`open_source` raises, of the first page.
+    """
+    name = sniff(feed.read(HEAD_SIZE, 0))
+    if name == "tiff":
+        sheet = check_tiff(feed.read, feed.size)[0]
+        page = open_page(feed, name, sheet.edits)
+        opened = Opened(_info(name, [page.form], page.decode_bytes), page)
+    elif name in ("gif", "webp"):
+        opened = _open_frames(feed, name, limits, only_first=True)
+    else:
+        return open_source(feed, limits)
+    limits.check(opened.info)
+    return opened
+
+
+def open_page(feed: Feed, name: str, edits: tuple[Edit, ...] = (), *, whole: float = 0.0, **options: Any) -> OpenPage:
     """Open one page of a source, or all frames; ``whole`` is what its decoder holds of it, times its bytes."""
-    image = feed.open(name, edits=edits)
+    image = feed.open(name, edits=edits, **options)
     if name not in ("gif", "webp") and image.get_typeof("n-pages") and image.get("n-pages") > 1:
         raise PermanentError(
             "unsupported_content", f"It is a collection of {image.get('n-pages')} pictures.", hint=_SPLIT
@@ -123,7 +142,7 @@ def open_page(feed: Feed, name: str, edits: tuple[Edit, ...] = (), *, whole: flo
     turned = orientation >= _TURNED
     needed = _decode_bytes(image, layout.depth, height, whole=whole) + (_TURNED_BYTES if turned else 0)
     width, height = (height, width) if turned else (width, height)
-    return OpenPage(image, layout, orientation, Page(width, height, layout.channels, layout.depth), needed)
+    return OpenPage(image, layout, orientation, Page(width, height, layout.channels, layout.depth), needed, edits)
 
 
 def _info(name: str, pages: list[Page], decode_bytes: int) -> PictureInfo:
@@ -156,19 +175,20 @@ def _open_tiff(feed: Feed, sheets: list[TiffPage]) -> Opened:
     return Opened(_info("tiff", forms, needed), sheets=tuple(sheets))
 
 
-def _open_frames(feed: Feed, name: str, limits: Limits | None) -> Opened:
+def _open_frames(feed: Feed, name: str, limits: Limits | None, *, only_first: bool = False) -> Opened:
     """A GIF or WebP; its size is looked at before libvips takes memory for it, which it does to read its header."""
     if name == "gif":
         width, height, frames = check_gif(feed.read)
     else:
         form = check_webp(feed.read, feed.size)
         width, height, frames = form.width, form.height, form.frames
+    frames = min(frames, 1) if only_first else frames
     if limits is not None and width and height:
         looked_at = _info(name, [Page(width, height, 3, 8)] * max(1, frames), _held(name, width * height, frames, feed))
         limits.check(looked_at)
         if limits.look_only and name == "webp":
             return Opened(looked_at)
-    page = open_page(feed, name, whole=_WHOLE.get(name, 0.0))
+    page = open_page(feed, name, whole=_WHOLE.get(name, 0.0), n=1 if only_first else -1)
     found = page.image.height // page.image.get_page_height()
     if found != max(1, frames):
         raise incomplete(f"{found} of its {frames} frames can be read")

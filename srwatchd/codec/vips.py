@@ -143,10 +143,11 @@ class Feed:
             self._window, self._window_at = os.pread(self._descriptor, _WINDOW_BYTES, offset), offset
         return self._window[:length]
 
-    def open(self, name: str, *, edits: Sequence[Edit] = (), fail_on: str = "warning") -> Any:
+    def open(self, name: str, *, edits: Sequence[Edit] = (), fail_on: str = "warning", **options: Any) -> Any:
         """The header of a picture of format ``name`` as a sequential libvips image; a warning is an error by default.
 
-        ``edits`` change what libvips sees. The image may be used for as long as this object lives.
+        ``edits`` change what libvips sees, ``options`` are further ones of its loader. The image may be used until the
+        next one is opened.
         """
         if edits:
             self._reader = _Reader(self._descriptor, self.size, edits)
@@ -155,7 +156,7 @@ class Feed:
         self._source.on_seek(self._reader.seek)
         load = getattr(pyvips().Image, _LOADERS[name])
         with self.damage():
-            image = load(self._source, access="sequential", fail_on=fail_on, **_OPTIONS.get(name, {}))
+            image = load(self._source, access="sequential", fail_on=fail_on, **{**_OPTIONS.get(name, {}), **options})
         return image  # noqa: RET504 - damage() raises, it never swallows
 
     def damage(self) -> _Damage:

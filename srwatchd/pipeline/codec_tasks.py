@@ -11,6 +11,8 @@ from srwatchd.codec.decode import inspect as inspect_picture
 from srwatchd.codec.encode import EncodeOptions
 from srwatchd.codec.encode import encode as encode_picture
 from srwatchd.codec.picture import PictureInfo
+from srwatchd.codec.render import View
+from srwatchd.codec.render import render as render_view
 from srwatchd.codec.verify import verify as verify_picture
 from srwatchd.codec.vips import pyvips
 from srwatchd.engine.memory import reserved, trim
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[dict[str, Any]], None]
 
-__all__ = ["TASKS", "decode", "encode", "inspect", "prepare", "verify"]
+__all__ = ["TASKS", "decode", "encode", "inspect", "prepare", "render", "verify"]
 
 _MARGIN: Final = 96 << 20
 _MARGIN_PART: Final = 4
@@ -96,6 +98,21 @@ def verify(params: dict[str, Any], descriptors: list[int], _progress: Progress) 
     return {}
 
 
+def render(params: dict[str, Any], descriptors: list[int], progress: Progress) -> dict[str, Any]:
+    """Show a region of the source (first descriptor) in the rendition (second)."""
+    source, rendition = descriptors
+    with _memory(params):
+        made = render_view(
+            source,
+            rendition,
+            View.from_dict(params["view"]),
+            max_pixels=int(params["max_pixels"]),
+            max_bytes=int(params["memory"]),
+            on_progress=lambda done, total: progress({"done": done, "total": total}),
+        )
+    return made.to_dict()
+
+
 @contextlib.contextmanager
 def _memory(params: dict[str, Any]) -> Iterator[None]:
     """Let this process grow by ``params["memory"]`` bytes and a margin while an operation lasts, then give all back.
@@ -115,4 +132,4 @@ def _memory(params: dict[str, Any]) -> Iterator[None]:
         trim()
 
 
-TASKS: Final = {"decode": decode, "encode": encode, "inspect": inspect, "verify": verify}
+TASKS: Final = {"decode": decode, "encode": encode, "inspect": inspect, "render": render, "verify": verify}
