@@ -9,7 +9,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from srwatchd.errors import FatalError, RequestError, SrwatchdError, from_wire
+from srwatchd.errors import FatalError, HostError, RequestError, SrwatchdError, from_wire
+from srwatchd.storage import host_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -40,18 +41,31 @@ class ControlServer:
     def __init__(self, path: Path, answer: Callable[[dict[str, Any]], Awaitable[Any]]) -> None:
         self._path = path
         self._answer = answer
+        self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
-    async def start(self) -> None:
-        """Listen. A socket left by a dead daemon is replaced; the caller holds the state's lock."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+    def listen(self) -> None:
+        """Make the socket. One left by a dead daemon is replaced; the caller holds the state's lock.
+
+        Raises HostError while the disk refuses it.
+        """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        with _address(self._path) as address:
-            listener.bind(address)
-        self._path.chmod(0o660)
+        try:
+            with host_errors(self._path, "making the socket"):
+                with contextlib.suppress(FileNotFoundError):
+                    self._path.unlink()
+                with _address(self._path) as address:
+                    listener.bind(address)
+                self._path.chmod(0o660)
+        except HostError:
+            listener.close()
+            raise
         listener.setblocking(False)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_REQUEST_LIMIT)
+        self._listener = listener
+
+    async def start(self) -> None:
+        """Answer from now on; after :meth:`listen`."""
+        self._server = await asyncio.start_unix_server(self._serve, sock=self._listener, limit=_REQUEST_LIMIT)
 
     async def close(self) -> None:
         """Stop listening and remove the socket."""

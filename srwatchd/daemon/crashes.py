@@ -6,7 +6,6 @@ belongs to one boot, for a power cut says nothing about the daemon.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Final
 
 from srwatchd.errors import HostError
@@ -25,23 +24,35 @@ _FREE: Final = 2
 """So many crashes in a row cost no wait."""
 _FIRST_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 300.0
+_UNCOUNTED_SECONDS: Final = 30.0
 
 
 class Crashes:
-    """The crashes in a row before this start. What cannot be read counts as none, what cannot be written is let be."""
+    """The crashes in a row before this start. What cannot be read counts as none.
+
+    Where this start cannot be counted (a full disk) it waits all the same: a crash would be started again at once, and
+    nobody would know how often.
+    """
 
     def __init__(self, state: StateDirectory, *, boot: str | None = None) -> None:
         self._state = state
         self._boot = read_boot_id() if boot is None else boot
         self.count = self._before()
-        self._keep(running=True)
+        self._uncounted = self._keep(running=True)
 
     @property
     def wait(self) -> float:
         """Seconds to wait before anything else is done: nothing at first, then 10 s doubling up to five minutes."""
         if self.count <= _FREE:
-            return 0.0
+            return _UNCOUNTED_SECONDS if self._uncounted else 0.0
         return delay(self.count - _FREE, initial=_FIRST_SECONDS, maximum=_LONGEST_SECONDS)
+
+    @property
+    def reason(self) -> str:
+        """Why it waits."""
+        if self._uncounted and self.count <= _FREE:
+            return f"this start cannot be counted: {self._uncounted}"
+        return f"ended {self.count} times in a row without being asked to"
 
     def steady(self) -> None:
         """It has worked for a while: the next crash is the first one again."""
@@ -61,6 +72,10 @@ class Crashes:
         count = kept.get("crashes")
         return count + 1 if isinstance(count, int) else 1
 
-    def _keep(self, *, running: bool) -> None:
-        with contextlib.suppress(HostError):
+    def _keep(self, *, running: bool) -> str:
+        """Keep the count; what kept it from being written, or ""."""
+        try:
             self._state.write(_NAME, {"boot": self._boot, "running": running, "crashes": self.count})
+        except HostError as error:
+            return error.message
+        return ""

@@ -8,7 +8,7 @@ import enum
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -31,19 +31,20 @@ from srwatchd.errors import ConfigurationError, FatalError, HostError
 from srwatchd.notify import Notifier, watchdog_interval
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from srwatchd.audit import Ledger, Opened
+    from srwatchd.audit import Ledger
     from srwatchd.config import Config
 
 __all__ = ["Daemon", "run"]
 
+T = TypeVar("T")
 _log = structlog.get_logger("srwatchd.daemon")
 _STOP_SECONDS: Final = 15.0
 """For the pictures in work; what a hung disk or worker costs after that keeps the whole stop below 25 s."""
 _STATUS_SECONDS: Final = 2.0
-_LEDGER_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 5.0
 _HOOKS_SECONDS: Final = 2.0
 _DRAIN_SECONDS: Final = 60.0
 _WITNESS_SECONDS: Final = 6 * 3600.0
@@ -57,6 +58,10 @@ class _Wish(enum.Enum):
     NOTHING = 0
     RELOAD = 1
     STOP = 2
+
+
+class _StoppedError(Exception):
+    """A stop was wished for before anything had begun."""
 
 
 def run(path: Path, *, once: bool = False) -> int:
@@ -85,9 +90,16 @@ class Daemon:
 
     async def run(self) -> int:
         """Start up, serve, shut down; the exit status."""
+        try:
+            return await self._run()
+        except _StoppedError:
+            return 0
+
+    async def _run(self) -> int:
         async with self._opened() as (state, ledger, crashes):
             requests = Requests(self, ledger)
             control = ControlServer(state.socket, requests.answer)
+            await self._patiently(control.listen)
             await control.start()
             lasting = Lasting(self._tally, Hooks(ledger, self._tally), AgeClock(state, self._config.audit.path))
             upkeep = Upkeep(ledger, lasting.tally, lasting.clock, lambda: self._generation)
@@ -131,15 +143,15 @@ class Daemon:
     async def _opened(self) -> AsyncIterator[tuple[StateDirectory, Ledger, Crashes]]:
         """The state's lock, the ledger and the count of crashes, for the time of the block."""
         os.umask(0o022)
-        state = StateDirectory.open(self._config.state_dir)
+        loop = asyncio.get_running_loop()
+        for number, act in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self.reload)):
+            loop.add_signal_handler(number, act)
+        state = await self._patiently(lambda: StateDirectory.open(self._config.state_dir))
         try:
-            loop = asyncio.get_running_loop()
-            for number, act in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self.reload)):
-                loop.add_signal_handler(number, act)
             crashes = Crashes(state)
             await self._hold_back(crashes)
             ledger = open_ledger(self._config)
-            opened = await self._patiently(ledger)
+            opened = await self._patiently(ledger.open)
             try:
                 if opened.mended:
                     _log.warning("ledger mended", path=str(self._config.audit.path))
@@ -158,12 +170,12 @@ class Daemon:
         """Wait after crashes in a row, when a service manager starts us again and again; a stop ends the wait."""
         if not (crashes.wait and self._notifier.address) or self._once:
             return
-        _log.warning("waiting after crashes in a row", crashes=crashes.count, seconds=crashes.wait)
+        _log.warning("waiting before the start", reason=crashes.reason, seconds=crashes.wait)
         over = time.monotonic() + crashes.wait
         while self._wish is not _Wish.STOP and (left := over - time.monotonic()) > 0:
             self._notifier.extend_timeout(_PATIENCE_SECONDS)
-            self._notifier.status(f"ended {crashes.count} times in a row without being asked to; waiting {left:.0f} s")
-            await self._nap(min(left, _LEDGER_SECONDS))
+            self._notifier.status(f"{crashes.reason}; waiting {left:.0f} s")
+            await self._nap(min(left, _AGAIN_SECONDS))
 
     async def _nap(self, seconds: float) -> None:
         """Wait, at most until something is wished for."""
@@ -179,18 +191,27 @@ class Daemon:
             if self._generation is not None:
                 crashes.steady()
 
-    async def _patiently(self, ledger: Ledger) -> Opened:
-        """Open the ledger; while the disk refuses, nothing is moved and it is tried again, until a stop."""
+    async def _patiently(self, attempt: Callable[[], T]) -> T:
+        """What ``attempt`` gives; while the disk refuses, nothing is begun and it is tried again, until a stop.
+
+        The service manager is told meanwhile. To end instead would be a restart every few seconds that nobody can
+        count, for the count lies in the state directory.
+        """
+        told = ""
         while True:
             try:
-                return ledger.open()
+                return attempt()
             except HostError as error:
-                _log.error("held", code=error.code, reason=error.message, hint=error.hint)
+                if self._once:
+                    raise
+                if error.message != told:
+                    told = error.message
+                    _log.error("held", code=error.code, reason=error.message, hint=error.hint)
                 self._notifier.extend_timeout(_PATIENCE_SECONDS)
                 self._notifier.status(f"held: {error.message}")
-                await self._nap(_LEDGER_SECONDS)
-                if self._wish is _Wish.STOP or self._once:
-                    raise
+                await self._nap(_AGAIN_SECONDS)
+                if self._wish is _Wish.STOP:
+                    raise _StoppedError from error
 
     async def _main_loop(self, state: StateDirectory, ledger: Ledger, lasting: Lasting) -> int:
         """Serve one configuration after another until a stop is wished for."""

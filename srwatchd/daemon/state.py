@@ -9,7 +9,7 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from srwatchd.errors import InstanceError
+from srwatchd.errors import HostError, InstanceError
 from srwatchd.storage import host_errors, open_directory, write_durably
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["StateDirectory"]
 
 _MODE: Final = 0o750
+_PID_WIDTH: Final = 20
 
 
 class StateDirectory:
@@ -50,10 +51,14 @@ class StateDirectory:
             os.close(lock)
             os.close(descriptor)
             raise InstanceError("another_instance", f"process {owner} already uses {str(path)!r}") from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        with host_errors(path, "writing the identity into"):
-            identity = _identity(descriptor)
+        try:
+            with host_errors(path, "writing the identity into"):
+                os.pwrite(lock, f"{os.getpid():<{_PID_WIDTH}}\n".encode(), 0)  # in place: possible on a full disk
+                identity = _identity(descriptor)
+        except HostError:
+            os.close(lock)
+            os.close(descriptor)
+            raise
         return cls(path, descriptor, lock, identity)
 
     @property

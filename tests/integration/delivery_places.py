@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["bind", "elsewhere", "mount", "tmpfs"]
+__all__ = ["bind", "elsewhere", "fill", "mount", "remount", "tmpfs"]
 
 
 @contextlib.contextmanager
@@ -36,6 +36,18 @@ def mount(point: Path, *arguments: str) -> Iterator[Path]:
 def tmpfs(point: Path, options: str = "size=1m") -> contextlib.AbstractContextManager[Path]:
     """A small file system of its own."""
     return mount(point, "-t", "tmpfs", "-o", options, "tmpfs")
+
+
+def remount(point: Path, how: str) -> None:
+    """Mount it again: ``ro`` or ``rw``."""
+    subprocess.run(["mount", "-o", f"remount,{how}", str(point)], check=True)  # noqa: S607
+
+
+def fill(place: Path) -> None:
+    """Leave no byte free there."""
+    with (place / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 @contextlib.contextmanager

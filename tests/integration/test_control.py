@@ -35,6 +35,7 @@ def serving(path, answer):
 
     async def serve():
         server = ControlServer(path, answer)
+        server.listen()
         await server.start()
         places["loop"], places["end"] = asyncio.get_running_loop(), asyncio.Event()
         started.set()
