@@ -60,8 +60,10 @@ def made(rng: random.Random, *, width: int, height: int, extension: str = "png")
     return _picture(np.clip(grown + seed.integers(-4, 5, grown.shape), 0, 255).astype(np.uint8), extension)
 
 
-def photographs(folders: Sequence[Path], rng: random.Random, *, count: int, most: int) -> Iterator[Picture]:
-    """``count`` different photographs, or parts of one, at most ``most`` pixels wide, of every format in turn.
+def photographs(
+    folders: Sequence[Path], rng: random.Random, *, count: int, most: int, formats: Sequence[str] = FORMATS
+) -> Iterator[Picture]:
+    """``count`` different photographs, or parts of one, at most ``most`` pixels wide, of all ``formats`` in turn.
 
     Where ``folders`` hold none, pictures are made instead.
     """
@@ -69,7 +71,7 @@ def photographs(folders: Sequence[Path], rng: random.Random, *, count: int, most
     rng.shuffle(files)
     turns = itertools.cycle(files) if files else itertools.repeat(None)
     for number, path in enumerate(itertools.islice(turns, count)):
-        extension = FORMATS[number % len(FORMATS)]
+        extension = formats[number % len(formats)]
         width, height = rng.randint(most // 8, most), rng.randint(most // 8, most * 3 // 4)
         if path is None:
             yield made(rng, width=width, height=height, extension=extension)

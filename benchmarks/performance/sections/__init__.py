@@ -1,0 +1,1 @@
+"""What the page tells of it: one module for each part."""
