@@ -116,6 +116,7 @@ HINTS: Final[dict[str, str]] = {
     "file_gone": "Somebody has taken or removed it, or retention has.",
     "not_retryable": "Only a picture whose source lies in the error folder can be retried.",
     "verifying": "Wait for the verification that is running.",
+    "ledger_busy": "Wait until another export has ended.",
 }
 
 

@@ -43,7 +43,9 @@ def verify_command(ctx: click.Context, config_path: Path, against: Path | None, 
     if as_json:
         problem = None if report.first_problem is None else asdict(report.first_problem)
         facts = {"lines": report.lines, "segments": report.segments, "last_sequence": report.last_sequence}
-        print_json({"ok": ok, **facts, "first_problem": problem, "checkpoint": agreement.value if against else None})
+        facts |= {"faults": report.faults, "unchecked": report.unchecked}
+        said = {"message": str(report), "first_problem": problem, "checkpoint": agreement.value if against else None}
+        print_json({"ok": ok, **facts, **said})
     else:
         click.echo(str(report))
         if against is not None:

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from srwatchd import __version__
 from srwatchd.console.guard import Guard
 from srwatchd.console.refusals import DeclinedError, answer
-from srwatchd.console.routes import health
+from srwatchd.console.routes import health, jobs, ledger, live
 from srwatchd.errors import SrwatchdError
 
 if TYPE_CHECKING:
@@ -33,7 +33,12 @@ __all__ = ["STATIC", "application"]
 STATIC: Final = Path(__file__).parent / "static"
 _log = structlog.get_logger("srwatchd.console")
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (health.router,)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    health.router,
+    live.router,
+    jobs.router,
+    ledger.router,
+)
 """Every part of the API, each a module of :mod:`srwatchd.console.routes`. This is the place to add one."""
 
 _ABOUT: Final = """\
@@ -67,9 +72,8 @@ def application(desk: Desk) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    desk: Desk = app.state.desk
-    yield
-    desk.disks.shutdown(wait=False, cancel_futures=True)
+    async with app.state.desk:
+        yield
 
 
 def _named(route: APIRoute) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+
+from srwatchd.console.history import History
+from srwatchd.console.ledgerview import LedgerView
+from srwatchd.console.live import Pulse, Spaces
+from srwatchd.console.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,17 +24,36 @@ __all__ = ["Desk", "TheDesk"]
 
 _DISK_THREADS: Final = 8
 _DISK_SECONDS: Final = 3.0
+_MOST_PENDING: Final = 64
 _Given = TypeVar("_Given")
 
 
-@dataclass(slots=True)
 class Desk:
-    """The configuration and what is served from it; ``state`` is the console's own folder."""
+    """The configuration and what is served from it; ``state`` is the console's own folder.
 
-    config: Config
-    disks: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
-    )
+    As an asynchronous context manager it keeps up with the ledger.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.history = History(config, self.state / "history.sqlite3")
+        self.pulse = Pulse(self)
+        self.spaces = Spaces(self)
+        self.ledger = LedgerView(self)
+        self.verifier = Verifier(self)
+        self._disks = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
+        self._pending = 0
+
+    async def __aenter__(self) -> Self:
+        self._following = asyncio.create_task(self.history.follow(), name="history")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
+        await self.verifier.close()
+        await self.history.close()
+        self._disks.shutdown(wait=False, cancel_futures=True)
 
     @property
     def state(self) -> Path:
@@ -42,8 +65,18 @@ class Desk:
 
         Raises TimeoutError when no answer came in time: the thread stays with the disk, the request does not.
         """
+        if self._pending >= _MOST_PENDING:
+            raise TimeoutError("the disks do not answer")
+        self._pending += 1
+        call = asyncio.get_running_loop().run_in_executor(self._disks, act)
+        call.add_done_callback(self._answered)
         async with asyncio.timeout(seconds):
-            return await asyncio.get_running_loop().run_in_executor(self.disks, act)
+            return await asyncio.shield(call)
+
+    def _answered(self, call: asyncio.Future[Any]) -> None:
+        self._pending -= 1
+        if not call.cancelled():
+            call.exception()  # whoever asked may have gone
 
 
 def _desk(request: Request) -> Desk:

@@ -1,4 +1,4 @@
-"""What the status shows of one folder."""
+"""What the status shows of one folder, and of one picture in work."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from srwatchd.daemon.jobrun import Verdict
 
 if TYPE_CHECKING:
     from srwatchd.daemon.folder import ServedFolder
+    from srwatchd.daemon.jobrun import JobRun
 
-__all__ = ["folder_report"]
+__all__ = ["folder_report", "run_report"]
 
 
 def folder_report(folder: ServedFolder) -> dict[str, Any]:
@@ -27,6 +28,22 @@ def folder_report(folder: ServedFolder) -> dict[str, Any]:
         "model": folder.config.model,
         "files": folder.waiting_files(),
         "warnings": [] if folder.premises is None else folder.premises.warnings,
+    }
+
+
+def run_report(run: JobRun) -> dict[str, Any]:
+    """The part that is about ``run``; its picture's size is 0 until that is known."""
+    width, height = run.size
+    return {
+        "folder": run.folder.config.id,
+        "name": run.name,
+        "job": run.record.job if run.record else "",
+        "stage": run.progress.stage,
+        "done": run.progress.done,
+        "total": run.progress.total,
+        "seconds": round(run.seconds, 1),
+        "width": width,
+        "height": height,
     }
 
 

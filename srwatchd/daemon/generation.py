@@ -19,7 +19,7 @@ from srwatchd.daemon.crew import Crew, CrewSettings
 from srwatchd.daemon.dispatcher import Dispatcher
 from srwatchd.daemon.folder import ServedFolder
 from srwatchd.daemon.folderids import KNOWN, PAUSED, FolderIds
-from srwatchd.daemon.folderreport import folder_report
+from srwatchd.daemon.folderreport import folder_report, run_report
 from srwatchd.daemon.jobrun import JobRun, Verdict
 from srwatchd.daemon.places import Places
 from srwatchd.daemon.retention import Retainer, RetentionMeans, has_rules
@@ -233,22 +233,13 @@ class Generation:
         return {
             "version": __version__,
             "pid": os.getpid(),
+            "since": timestamp(int(self._lasting.tally.started * 1e9)),
             "config": str(self.config.source),
             "needs_person": any(map(needs_person, folders)),
             "folders": folders,
             "jobs": {
                 "in_work": len(runs),
-                "running": [
-                    {
-                        "folder": run.folder.config.id,
-                        "name": run.name,
-                        "job": run.record.job if run.record else "",
-                        "stage": run.progress.stage,
-                        "done": run.progress.done,
-                        "total": run.progress.total,
-                    }
-                    for run in runs
-                ],
+                "running": [run_report(run) for run in runs],
             },
             "workers": [
                 {

@@ -99,6 +99,7 @@ class JobRun:
         self._spec = spec
         self._candidate = candidate
         self._picture: Picture | None = None
+        self._began = time.monotonic()
         self._engine = ""
         self._uncertain = False
         self.moving = False
@@ -115,6 +116,16 @@ class JobRun:
         if self.record is not None:
             return self.record.name
         return self._candidate.snapshot.name if self._candidate is not None else ""
+
+    @property
+    def seconds(self) -> float:
+        """For how long this run has gone on."""
+        return time.monotonic() - self._began
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the source, zeros until it is decoded."""
+        return (0, 0) if self._picture is None else (self._picture.width, self._picture.height)
 
     @property
     def choice(self) -> Choice:
