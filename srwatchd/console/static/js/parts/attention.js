@@ -1,0 +1,90 @@
+// What needs a person, on top of the home page: one notice for each, with its remedy and a way there.
+
+import { send, place } from "../api.js";
+import { h, icon, renew } from "../dom.js";
+import { ago } from "../figures.js";
+import { soon } from "../live.js";
+import { plain, shown } from "../names.js";
+import { operator } from "../session.js";
+import { advice, language, t, titleOf } from "../texts.js";
+import { marked, sentence } from "./failure.js";
+
+const FIRST = 4; // this many are shown at once; the rest on demand
+
+export function attention() {
+  const element = h("section", { class: "attention", "aria-labelledby": "title-attention" });
+  let all = false;
+  let last = null;
+  const show = (live, reachable, refusal) => {
+    last = [live, reachable, refusal];
+    const things = reachable ? (live?.attention ?? []) : [lost(refusal)];
+    renew(element, [things, all, language, operator(), live === null], () => {
+      const title = h("h2", { id: "title-attention", class: "unseen-text" }, t("home.attention"));
+      if (things.length === 0) return [title, live ? quiet() : ""];
+      const listed = all ? things : things.slice(0, FIRST);
+      const list = h("ul", {}, listed.map(notice));
+      const rest = things.length - listed.length;
+      const press = () => {
+        all = !all;
+        show(...last);
+      };
+      const more = rest > 0 || all ? h("button", { type: "button", class: "plain", data: { key: "more" }, on: { click: press } }, all ? t("attention.fewer") : t("attention.more", { n: rest })) : null;
+      return [title, list, things.length > FIRST && more];
+    });
+  };
+  return { element, show };
+}
+
+function quiet() {
+  return h("p", { class: "quiet" }, icon("check"), t("attention.none"));
+}
+
+function lost(refusal) {
+  return { kind: "daemon", code: refusal?.code ?? "unreachable", message: "", hint: "", folder: null, name: null, job: null };
+}
+
+function notice(thing) {
+  const standing = thing.kind === "hold" || thing.kind === "file" || thing.kind === "disk";
+  const { text, more, foreign } = advice(thing.code, thing.hint);
+  const about = [];
+  if (thing.folder) about.push(h("a", { href: `#/folders?id=${encodeURIComponent(thing.folder)}` }, shown(thing.folder)));
+  if (thing.name) about.push(thing.job ? h("a", { href: `#/jobs/${encodeURIComponent(thing.job)}` }, shown(thing.name)) : shown(thing.name));
+  const item = h(
+    "li",
+    { class: `notice${standing ? " hold" : ""}`, data: { kind: thing.kind } },
+    icon(standing ? "hold" : "alert"),
+    h("h3", {}, titleOf(thing.code), " ", h("code", { class: "faint" }, thing.code)),
+    h("p", { class: "about" }, about.flatMap((part, index) => (index ? [" / ", part] : [part])), thing.since && h("span", { class: "faint small" }, about.length > 0 && " · ", ago(thing.since))),
+    thing.message && h("p", { class: "soft", lang: "en" }, shown(thing.message)),
+    text && h("p", { lang: foreign ? "en" : null }, marked(text)),
+    more && h("p", { class: "soft small", lang: "en" }, marked(more)),
+  );
+  if (thing.job && operator()) {
+    const row = h("div", { class: "row" });
+    row.append(retryButton(thing.job, thing.name ?? ""));
+    item.append(row);
+  }
+  return item;
+}
+
+/** A button that puts a picture back into its inbox, and says beside itself how it went. */
+export function retryButton(job, name, done = () => {}) {
+  const said = h("span", { class: "small", role: "status" });
+  const button = h("button", { type: "button", data: { key: `retry-${job}` }, "aria-label": t("job.retry_name", { name: plain(name) }) }, icon("retry"), t("job.retry"));
+  button.addEventListener("click", async () => {
+    if (button.getAttribute("aria-disabled")) return;
+    button.setAttribute("aria-disabled", "true");
+    said.className = "small";
+    try {
+      await send("POST", place("jobs", job, "retry"));
+      said.textContent = t("job.retried");
+      soon();
+      done();
+    } catch (refusal) {
+      said.className = "small bad";
+      said.textContent = sentence(refusal);
+      button.removeAttribute("aria-disabled");
+    }
+  });
+  return h("span", { class: "row" }, button, said);
+}
