@@ -5,6 +5,7 @@ The only home of YAML. Nothing here makes or changes a file.
 
 from srwatchd.config.console import Console
 from srwatchd.config.data import data_path
+from srwatchd.config.implied import implied_id
 from srwatchd.config.loader import load
 from srwatchd.config.models import ModelSpec, find_models, missing_models, read_manifest, verify_file
 from srwatchd.config.schema import (
@@ -49,6 +50,7 @@ __all__ = [
     "Source",
     "data_path",
     "find_models",
+    "implied_id",
     "init_text",
     "load",
     "memory_floor",

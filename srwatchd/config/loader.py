@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from srwatchd.config.complaints import complaint
 from srwatchd.config.context import Context
 from srwatchd.config.document import key_text, read_document
+from srwatchd.config.implied import with_implied
 from srwatchd.config.places import findings
 from srwatchd.config.programs import missing_programs
 from srwatchd.config.schema import Config, Defaults
@@ -38,7 +39,8 @@ def load(path: str | os.PathLike[str]) -> Config:
         problems.append(Problem(str(file), 1, "(file)", "must be a mapping of keys; begin with folders:"))
     elif document.data is not None:
         data, origins = merge(document.data)
-        context = Context(file, document.lines, origins)
+        data, implied = with_implied(data)
+        context = Context(file, document.lines, {**origins, **implied})
         config, found = _validate(data, context)
         problems += found
         if config is not None and not problems:

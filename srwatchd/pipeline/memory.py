@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["Allotment", "MemoryPlan", "plan_memory"]
+__all__ = ["Allotment", "MemoryPlan", "RenderPlan", "plan_memory", "plan_renditions"]
 
 _MIB: Final = 1 << 20
 _SUPERVISOR: Final = 72 * _MIB
@@ -37,6 +37,11 @@ _RESERVED_PER_THREAD: Final = 20 * _MIB
 """What libraries reserve and never touch (stacks of threads, arenas of allocators): ``VmData`` less ``RssAnon``. The
 kernel counts it for ``RLIMIT_DATA``; memory it is not.
 """
+_CONSOLE: Final = 88 * _MIB
+_CONSOLE_LIBRARIES: Final = 48 * _MIB
+_RENDERING: Final = 120 * _MIB
+"""What a further worker has to be worth: an everyday picture and the worker itself."""
+_MOST_RENDERING: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,31 @@ def plan_memory(limit: int, workers: int) -> MemoryPlan:
         inference=inference,
         pages=pages,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RenderPlan:
+    """The same of a console: ``workers`` codec workers that share ``codec`` bytes, besides what they are."""
+
+    workers: int
+    codec: int
+
+    @property
+    def share(self) -> int:
+        """What every worker can have at the same time."""
+        return self.codec // self.workers
+
+    @property
+    def limit(self) -> int:
+        """The hard ``RLIMIT_DATA`` of a worker; each operation gets a lower one of its own."""
+        return _CODEC_IDLE + self.codec + self.codec // 4 + _RESERVED
+
+
+def plan_renditions(limit: int) -> RenderPlan:
+    """Share ``limit`` bytes between a console and the codec workers that make its pictures."""
+    rest = max(0, limit - _CONSOLE - _CONSOLE_LIBRARIES)
+    workers = max(1, min(_MOST_RENDERING, rest // _RENDERING))
+    return RenderPlan(workers, max(0, rest - _CODEC_IDLE * workers))
 
 
 class Allotment:
