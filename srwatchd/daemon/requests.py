@@ -8,6 +8,8 @@ from srwatchd.daemon.errands import put_back
 from srwatchd.errors import FatalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from srwatchd.audit import Ledger
     from srwatchd.daemon.service import Daemon
 
@@ -15,17 +17,23 @@ __all__ = ["Requests"]
 
 
 class Requests:
-    """Answers ``status``, ``pause``, ``resume``, ``retry``, ``reload`` and ``stop``."""
+    """Answers ``status``, ``metrics``, ``pause``, ``resume``, ``retry``, ``reload`` and ``stop``.
 
-    def __init__(self, daemon: Daemon, ledger: Ledger) -> None:
+    ``figures`` gives the text for ``metrics``.
+    """
+
+    def __init__(self, daemon: Daemon, ledger: Ledger, figures: Callable[[], bytes]) -> None:
         self._daemon = daemon
         self._ledger = ledger
+        self._figures = figures
 
     async def answer(self, request: dict[str, Any]) -> Any:
         """The answer to one request; raises ValueError for one that is not known."""
         match request["command"]:
             case "status":
                 return self._daemon.generation.status()
+            case "metrics":
+                return {"text": self._figures().decode("utf-8")}
             case "pause" | "resume" as command:
                 self._daemon.generation.pause(self._folders(request.get("folder")), paused=command == "pause")
                 return {}

@@ -60,17 +60,24 @@ class Upkeep:
             await asyncio.sleep(_STARTING_SECONDS if self._serving() is None else config().metrics.interval)
 
     async def tell(self, config: Config) -> None:
-        """Write the figures as they are now, unless none are wanted or nothing is served."""
+        """Look at the disks, and write the figures as they are now if they are wanted, unless nothing is served."""
         generation = self._serving()
-        if config.metrics.path is None or generation is None:
+        if generation is None:
             return
-        generation.count_restarts()
         space = {path: free for each in generation.folders.values() for path, free in each.space.items()}
         space |= await self._lane.run(_space, config.state_dir)
         self._disks.update(space, time.monotonic())
-        made = figures(generation.folders.values(), self._tally, self._disks, sequence=self._ledger.sequence)
-        await self._lane.run(write_figures, config.metrics.path, render(made))
-        self._unwritten = ""
+        if config.metrics.path is not None:
+            await self._lane.run(write_figures, config.metrics.path, self.text())
+            self._unwritten = ""
+
+    def text(self) -> bytes:
+        """The figures as they are now, in Prometheus' text format; what disks have is as seen last. Touches none."""
+        generation = self._serving()
+        if generation is not None:
+            generation.count_restarts()
+        folders = () if generation is None else generation.folders.values()
+        return render(figures(folders, self._tally, self._disks, sequence=self._ledger.sequence))
 
     def _complain(self, error: HostError) -> None:
         """Once for each reason."""

@@ -11,6 +11,7 @@ from commands import png, small_scale, wait_for
 from daemon_bench import Service
 
 from srwatchd.audit import closed_segments, verify
+from srwatchd.control.socket import call
 
 SCRIPT = """#!/bin/sh
 cat > "{out}/$SRWATCHD_EVENT.json.new" && env > "{out}/$SRWATCHD_EVENT.env"
@@ -53,6 +54,7 @@ def test_figures_of_a_running_daemon(tmp_path):
         service.drop("a", "two.png", png(shade=9))
         wait_for(lambda: samples(figures).get(("srwatchd_pictures_total", "a", "delivered")) == 2)
         seen = samples(figures)
+        asked = call(tmp_path / "var/control.sock", "metrics")["text"]
         last = service.ledger()[-1]["event.sequence"]
     assert stat.S_IMODE(figures.stat().st_mode) == 0o644
     assert seen["srwatchd_input_pixels_total", "a"] == 2 * 24 * 16
@@ -63,6 +65,10 @@ def test_figures_of_a_running_daemon(tmp_path):
     assert 0 < seen["srwatchd_ledger_sequence"] <= last
     assert seen["srwatchd_config_last_load_successful"] == 1
     assert seen["srwatchd_disk_free_bytes", str(tmp_path / "a/done")] > 0
+    answer = tmp_path / "answer.prom"
+    answer.write_text(asked)
+    assert samples(answer).keys() == seen.keys()
+    assert samples(answer)["srwatchd_pictures_total", "a", "delivered"] == 2
 
 
 def test_hooks_of_a_running_daemon(tmp_path):
