@@ -115,6 +115,7 @@ HINTS: Final[dict[str, str]] = {
     "too_slow": "Nothing came for a while. Check the network, then send it again.",
     "file_gone": "Somebody has taken or removed it, or retention has.",
     "not_retryable": "Only a picture whose source lies in the error folder can be retried.",
+    "too_many_requests": "Wait a moment and ask again.",
     "verifying": "Wait for the verification that is running.",
     "ledger_busy": "Wait until another export has ended.",
 }

@@ -21,6 +21,7 @@ ENDED: Final[dict[str, str]] = {
 _KEPT: Final = {
     "file.path": "path",
     "file.size": "size",
+    "file.hash.sha256": "sha256",
     "srwatchd.folder": "folder",
     "user.name": "user",
     "source.ip": "address",
@@ -32,6 +33,7 @@ _KEPT: Final = {
     "srwatchd.source.width": "source_width",
     "srwatchd.source.height": "source_height",
     "srwatchd.result.path": "result_path",
+    "srwatchd.result.sha256": "result_sha256",
     "srwatchd.result.size": "result_size",
     "srwatchd.result.format": "result_format",
     "srwatchd.result.width": "result_width",

@@ -12,6 +12,8 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from srwatchd.console.history import History
 from srwatchd.console.ledgerview import LedgerView
 from srwatchd.console.live import Pulse, Spaces
+from srwatchd.console.originals import Originals
+from srwatchd.console.renditions import Renditions
 from srwatchd.console.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ class Desk:
         self.spaces = Spaces(self)
         self.ledger = LedgerView(self)
         self.verifier = Verifier(self)
+        self.originals = Originals(config)
+        self.renditions = Renditions(
+            self.state / "renditions",
+            memory_limit=config.console.memory_limit,
+            most=config.console.renditions.max_size,
+        )
         self._disks = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
         self._pending = 0
 
@@ -51,6 +59,7 @@ class Desk:
     async def __aexit__(self, *_: object) -> None:
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
+        await self.renditions.close()
         await self.verifier.close()
         await self.history.close()
         self._disks.shutdown(wait=False, cancel_futures=True)

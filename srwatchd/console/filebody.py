@@ -61,7 +61,7 @@ class FileBody(StreamingResponse):
         """Send it; only its head to HEAD."""
         try:
             if scope["method"] == "HEAD":
-                self.body_iterator = _nothing()
+                self.body_iterator = self._chunks(_Part(0, 0))
             await super().__call__(scope, receive, send)
         finally:
             os.close(self._descriptor)
@@ -85,11 +85,6 @@ def attachment(name: str) -> str:
     text = name.rpartition("/")[2].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     base = "".join(each if each.isprintable() else "_" for each in text) or "file"
     return f"attachment; filename=\"{_FALLBACK.sub('_', base)}\"; filename*=UTF-8''{quote(base, safe='')}"
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
-        yield chunk
 
 
 def _names(condition: str, etag: str) -> bool:

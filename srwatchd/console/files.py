@@ -57,9 +57,9 @@ def present(config: Config, account: Account, side: Side) -> bool:
 
 
 def opened(config: Config, account: Account, side: Side) -> int:
-    """A descriptor of the file for reading. Raises DeclinedError ``file_gone``, OSError for a disk that refuses.
+    """A descriptor of what has the file's name, for reading; :mod:`srwatchd.console.originals` compares it.
 
-    Whoever took the file and put another one in its place under the same name gets that shown: a name is all there is.
+    Raises DeclinedError ``file_gone``, OSError for a disk that refuses.
     """
     gone = DeclinedError(410, "file_gone", f"the {side} is not where the ledger says that it was put")
     place = _placed(config, path_of(account, side))

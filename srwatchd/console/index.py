@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "searchable"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MARK_EVERY: Final = 256
 _MEMORY_KIB: Final = 8192
 _SCHEMA: Final = """

@@ -21,7 +21,7 @@ _CLOSE_SECONDS: Final = 1.0
 
 
 class RestingCrew:
-    """At most ``count`` workers made from ``settings``, ended after ``rest`` seconds without work. Of one event loop."""
+    """At most ``count`` workers from ``settings``, ended after ``rest`` seconds without work. Of one event loop."""
 
     def __init__(self, settings: SpawnSettings, *, count: int, rest: float = _REST_SECONDS) -> None:
         self._settings = settings

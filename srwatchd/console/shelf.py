@@ -37,7 +37,7 @@ class Shelf:
         """Bytes of all files; None before the first look."""
 
     def find(self, *names: str) -> tuple[str, int] | None:
-        """The first of ``names`` that is there, and a descriptor for reading that the caller owns; it counts as used."""
+        """The first of ``names`` that is there, and a descriptor for reading, the caller's own; it counts as used."""
         for name in names:
             with contextlib.suppress(OSError):
                 descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

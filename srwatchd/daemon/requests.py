@@ -17,15 +17,13 @@ __all__ = ["Requests"]
 
 
 class Requests:
-    """Answers ``status``, ``metrics``, ``pause``, ``resume``, ``retry``, ``reload`` and ``stop``.
+    """Answers ``status``, ``metrics``, ``pause``, ``resume``, ``retry``, ``reload`` and ``stop``."""
 
-    ``figures`` gives the text for ``metrics``.
-    """
-
-    def __init__(self, daemon: Daemon, ledger: Ledger, figures: Callable[[], bytes]) -> None:
+    def __init__(self, daemon: Daemon, ledger: Ledger) -> None:
+        self.figures: Callable[[], bytes] = bytes
+        """Gives the text for ``metrics``."""
         self._daemon = daemon
         self._ledger = ledger
-        self._figures = figures
 
     async def answer(self, request: dict[str, Any]) -> Any:
         """The answer to one request; raises ValueError for one that is not known."""
@@ -33,7 +31,7 @@ class Requests:
             case "status":
                 return self._daemon.generation.status()
             case "metrics":
-                return {"text": self._figures().decode("utf-8")}
+                return {"text": self.figures().decode("utf-8")}
             case "pause" | "resume" as command:
                 self._daemon.generation.pause(self._folders(request.get("folder")), paused=command == "pause")
                 return {}

@@ -97,11 +97,12 @@ class Daemon:
 
     async def _run(self) -> int:
         async with self._opened() as (state, ledger, crashes):
-            requests = Requests(self, ledger, lambda: upkeep.text())
+            requests = Requests(self, ledger)
             control = ControlServer(state.socket, requests.answer)
             await self._patiently(control.listen)
             lasting = Lasting(self._tally, Hooks(ledger, self._tally), AgeClock(state, self._config.audit.path))
             upkeep = Upkeep(ledger, lasting.tally, lasting.clock, lambda: self._generation)
+            requests.figures = upkeep.text
             await control.start()
             chores = (self._beat(), self._witness(), self._prove_steady(crashes), upkeep.loop(lambda: self._config))
             tasks = [asyncio.create_task(each) for each in chores]

@@ -69,6 +69,11 @@ def states(renditions):
     return [] if pool is None else [each.phase for each in pool.states()]
 
 
+async def until(true):
+    while not true():  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0.005)
+
+
 def test_made_once_and_kept(folder):
     """The second time it comes from the disk, also after a restart; another view, or a changed file, is made anew."""
     path = file(folder)
@@ -104,8 +109,7 @@ def test_the_same_for_many_is_made_once(folder):
 
     async def use(renditions):
         asking = [asyncio.create_task(looked_at(renditions, path)) for _ in range(50)]
-        while not renditions.in_flight:
-            await asyncio.sleep(0)
+        await until(lambda: renditions.in_flight)
         for each in asking[:10]:
             each.cancel()
         results = await asyncio.gather(*asking, return_exceptions=True)
@@ -124,17 +128,13 @@ def test_what_nobody_waits_for_is_not_begun(folder):
     async def use(renditions):
         count = plan_renditions(512 * MIB).workers
         asking = [asyncio.create_task(looked_at(renditions, path, View(100 + number))) for number in range(count + 20)]
-        while states(renditions).count("busy") < count or not all(
-            each.begun for each in list(renditions._makings.values())[:count]
-        ):
-            await asyncio.sleep(0.005)
+        await until(lambda: sum(each.begun for each in renditions._makings.values()) == count)
         for each in asking:
             each.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
         assert renditions.in_flight == count
         assert (await looked_at(renditions, path, View(100)))[0] == (100, 100)
-        while renditions.in_flight:
-            await asyncio.sleep(0.005)
+        await until(lambda: not renditions.in_flight)
         assert renditions.counts.made == count
 
     within(folder, use)
@@ -254,8 +254,7 @@ def test_workers_rest_when_there_is_nothing_to_do(folder):
         renditions._crew._rest = 0.05
         await looked_at(renditions, path, View(20))
         crew = renditions._crew
-        while not crew.resting or crew._ending:
-            await asyncio.sleep(0.01)
+        await until(lambda: crew.resting and not crew._ending)
         assert (await looked_at(renditions, path, View(21)))[0] == (21, 14)
 
     within(folder, use)

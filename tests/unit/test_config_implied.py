@@ -37,7 +37,8 @@ def test_defaults_that_would_make_somebody_wait_are_not_taken(tmp_path):
     """How results look, and limits, hold there, too; hours, patterns, markers and hooks do not."""
     text = (
         "defaults: {output: {quality: 50}, limits: {max_input_pixels: 1 M}, active_hours: ['22:00-06:00'], "
-        "ready: done_file, exclude: ['*'], hooks: {on_success: [/bin/true]}, min_free: 1MiB, source: {samba_audit_log: x}}\n"
+        "ready: done_file, exclude: ['*'], hooks: {on_success: [/bin/true]}, min_free: 1MiB, "
+        "source: {samba_audit_log: x}}\n"
     )
     config = load(written(tmp_path, FOLDER + text + "console: {upscale: {models: fsrcnn_x2}}\n"))
     folder = config.folder("upscale-fsrcnn_x2")
@@ -59,7 +60,7 @@ def test_problems_are_told_where_they_are_written(tmp_path):
     (problem,) = missing_models(config, {"fsrcnn_x2": object()})
     assert (problem.line, problem.key) == (4, "console.upscale.models[1].model")
     for wrong in ("7", "[7]", "[../up]", "{a: b}", "null"):
-        with pytest.raises(ConfigurationError, match="console.upscale.models"):
+        with pytest.raises(ConfigurationError, match=r"console\.upscale\.models"):
             load(written(tmp_path, FOLDER + f"console: {{upscale: {{models: {wrong}}}}}\n"))
 
 
