@@ -58,8 +58,8 @@ class Region:
         left, top = max(0, self.x), max(0, self.y)
         right, bottom = min(width, self.x + self.width), min(height, self.y + self.height)
         if right <= left or bottom <= top:
-            wanted = f"{self.width} x {self.height} at {self.x}, {self.y}"
-            raise RequestError("bad_request", f"the region {wanted} lies outside of {width} x {height} pixels")
+            text = f"the region at {self.x}, {self.y} lies outside of {width} x {height} pixels"
+            raise RequestError("bad_request", text, hint="Ask for a part of the picture.")
         return Region(left, top, right - left, bottom - top)
 
     def stored(self, width: int, height: int, orientation: int) -> Region:
