@@ -5,15 +5,14 @@ What is not ours runs the whole picture at once, with its own defaults, as its d
 
 from __future__ import annotations
 
-import importlib.util
-import re
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
+
+from benchmarks.performance.conversion import converted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,24 +95,12 @@ def _onnxruntime(spec: ModelSpec) -> Callable[[Pixels], Pixels]:
 
 
 def _ncnn(spec: ModelSpec) -> Callable[[Pixels], Pixels]:
-    """Ncnn on what pnnx, its converter, makes of the ONNX twin; pnnx leaves the pixel shuffle to be written by hand."""
+    """Ncnn on what pnnx, its converter, makes of the ONNX twin."""
     import ncnn  # noqa: PLC0415
 
-    converter = importlib.util.find_spec("pnnx")  # not imported: its Python part wants torch
-    if converter is None or converter.origin is None:
-        raise ImportError("there is no package pnnx, which converts for ncnn")
     network = ncnn.Net()
     with tempfile.TemporaryDirectory() as made:
-        Path(made, "model.onnx").write_bytes(Path(str(spec.onnx)).read_bytes())
-        words = [str(Path(converter.origin).with_name("pnnx")), "model.onnx", f"inputshape=[1,96,128,{spec.channels}]"]
-        answer = subprocess.run(words, cwd=made, check=False, capture_output=True)
-        layers = Path(made, "model.ncnn.param")
-        if answer.returncode != 0 or not layers.exists():
-            raise RuntimeError(f"pnnx does not convert the twin, it ends with {answer.returncode}")
-        shuffled = re.sub(
-            r"^DepthToSpace( .*)$", rf"PixelShuffle\1 0={spec.scale} 1=1", layers.read_text(), flags=re.MULTILINE
-        )
-        layers.write_text(shuffled)
+        layers = converted(spec, Path(made))
         network.load_param(str(layers))
         network.load_model(str(layers.with_suffix(".bin")))
 

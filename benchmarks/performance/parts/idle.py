@@ -23,6 +23,7 @@ SITES: Final = {
     "full": "100,000 files in the archive, 1,000 folders under the inbox",
     "full, retention": "the same, with retention by age and size",
 }
+_QUICK: Final = "full"
 _SETTLING: Final = 15.0
 _PER_FOLDER: Final = 1000
 _READY_SECONDS: Final = 120.0
@@ -36,7 +37,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     with contextlib.ExitStack() as held:
         services = {}
         for name in SITES:
-            if bench.wants(name):
+            if bench.wants(name) and (name == _QUICK or not bench.quick):
                 services[name] = _started(bench, name, files=files, folders=folders)
                 held.callback(services[name].close)
         time.sleep(bench.many(int(_SETTLING), quick=1))
@@ -59,14 +60,12 @@ def _started(bench: Bench, name: str, *, files: int, folders: int) -> Service:
     root.mkdir()
     site = Site(root, options={"retention": _RETENTION} if "retention" in name else {}, engine="auto")
     site.write_config()
-    service = Service(bench.command, site)
-    service.start()
     if name != "empty":
-        service.stop()
         _fill(site.archive, files)
         for number in range(folders):
             (site.inbox / f"set {number // 40}" / f"day {number % 40}").mkdir(parents=True)
-        service.start()
+    service = Service(bench.command, site)
+    service.start()
     until(lambda: len(service.workers()) > 1, _READY_SECONDS, "workers")
     return service
 

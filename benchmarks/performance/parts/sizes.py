@@ -37,7 +37,7 @@ _SIZES: Final = (
     (12000, 8400),
     (24000, 16800),
 )
-_QUICK: Final = ((400, 250), (800, 500))
+_QUICK: Final = ((400, 250), (1280, 800), (1600, 1200))
 _REPEATED: Final = 5.0
 """Megapixels up to which a picture is dropped three times."""
 _PATIENCE: Final = 120.0
@@ -81,7 +81,7 @@ def _one(bench: Bench, service: Service, size: tuple[int, int], group: Group | N
     case = Case("baseline JPEG", *size, MODEL, "jpeg", _LIMIT)
     photograph = next((str(path) for folder in bench.photos for path in sorted(folder.glob("Kodak/*.png"))), "")
     site, walls = service.site, []
-    times = 3 if case.megapixels < _REPEATED else 1
+    times = bench.many(3, quick=1) if case.megapixels < _REPEATED else 1
     with picture(case, bench.work, photograph=photograph) as source:
         if group is not None:
             group.peaks.private = group.peaks.waiting = group.peaks.both = 0

@@ -22,7 +22,7 @@ __all__ = ["measure"]
 _MODEL: Final = "fsrcnn_x3"
 _SCALE: Final = 3
 _COUNTS: Final = (1, 2, 3, 4)
-_QUICK: Final = (1, 2)
+_QUICK: Final = (2,)
 _MOST: Final = 768
 _LIMIT: Final = 2 << 30
 
