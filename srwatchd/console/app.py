@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from srwatchd import __version__
 from srwatchd.console.guard import Guard
 from srwatchd.console.refusals import DeclinedError, answer
-from srwatchd.console.routes import health, jobs, ledger, live, pictures
+from srwatchd.console.routes import folders, health, jobs, ledger, live, pictures
 from srwatchd.errors import SrwatchdError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     live.router,
     jobs.router,
     pictures.router,
+    folders.router,
     ledger.router,
 )
 """Every part of the API, each a module of :mod:`srwatchd.console.routes`. This is the place to add one."""

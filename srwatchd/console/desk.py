@@ -14,6 +14,7 @@ from srwatchd.console.ledgerview import LedgerView
 from srwatchd.console.live import Pulse, Spaces
 from srwatchd.console.originals import Originals
 from srwatchd.console.renditions import Renditions
+from srwatchd.console.uploads import Uploads
 from srwatchd.console.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ class Desk:
             memory_limit=config.console.memory_limit,
             most=config.console.renditions.max_size,
         )
+        self.uploads = Uploads(config)
         self._disks = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
         self._pending = 0
 
     async def __aenter__(self) -> Self:
+        self.uploads.sweep()
         self._following = asyncio.create_task(self.history.follow(), name="history")
         return self
 
@@ -61,6 +64,7 @@ class Desk:
         await asyncio.gather(self._following, return_exceptions=True)
         await self.renditions.close()
         await self.verifier.close()
+        self.uploads.close()
         await self.history.close()
         self._disks.shutdown(wait=False, cancel_futures=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
@@ -94,8 +93,8 @@ class LedgerView:
     async def _pieces(self, form: Literal["jsonl", "csv"]) -> AsyncIterator[bytes]:
         self._exports += 1
         try:
-            lines = await asyncio.to_thread(export, self._path, format=form)
-            while piece := await asyncio.to_thread(_piece, lines):
+            lines = export(self._path, format=form)
+            while piece := await self._desk.on_disk(lambda: _piece(lines), seconds=_PAGE_SECONDS):
                 yield piece
         finally:
             self._exports -= 1

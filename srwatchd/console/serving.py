@@ -8,6 +8,9 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _log = structlog.get_logger("srwatchd.console")
-_GRACE_SECONDS: Final = 3
+_GRACE_SECONDS: Final = 2
+_LAST_SECONDS: Final = 1.0
 _BACKLOG: Final = 256
 
 
@@ -43,7 +47,20 @@ def run(path: Path, *, host: str | None = None, port: int | None = None, say: Ca
     log.configure(level=config.log.level, form=config.log.format)
     os.umask(0o022)
     listener = _listener(settings.host if host is None else host, settings.port if port is None else port)
-    return asyncio.run(_serve(config, listener, say))
+    status = asyncio.run(_serve(config, listener, say))
+    _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """Wait a little for threads that put something away, and for no disk that hangs."""
+    over = time.monotonic() + _LAST_SECONDS
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(max(0.0, over - time.monotonic()))
+            if thread.is_alive():
+                sys.stdout.flush()
+                os._exit(status)
 
 
 class _Server(uvicorn.Server):

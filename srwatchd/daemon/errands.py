@@ -30,7 +30,7 @@ from srwatchd.job import Placement
 from srwatchd.storage import STAGING_PREFIX, host_errors, open_beneath, open_directory, write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from srwatchd.audit import Ledger
     from srwatchd.config import Folder
@@ -42,19 +42,19 @@ _JOB: Final = "retry"
 _UNDER_WAY: Final = "retry.under-way"
 
 
-def put_back(folder: Folder, names: set[str], ledger: Ledger) -> list[str]:
+def put_back(folder: Folder, names: set[str], ledger: Ledger, by: Mapping[str, str] | None = None) -> list[str]:
     """Move ``names`` (relative to the error folder; empty: everything) into the inbox, without their sidecars.
 
     Nothing in the inbox is overwritten: a taken name gets a number. What another folder that shares the error folder
     has put there is left to that one. Returns the names that were moved. Raises HostError, and moves nothing, while the
     inbox is not the marked one (a picture put into the mount point of an absent share would be out of sight) and while
-    the ledger cannot be written.
+    the ledger cannot be written. ``by`` is what the ledger is told of who asked for it.
     """
     if not os.path.lexists(folder.inbox / PRIVATE / "id"):
         message = f"nothing can be put back into {str(folder.inbox)!r}: it is not there, or does not carry its id"
         raise HostError("folder_unmarked", message, path=str(folder.inbox))
     finish_cut_off(folder, ledger)
-    with _Errand(folder, ledger) as errand:
+    with _Errand(folder, ledger, by) as errand:
         wanted = [name for name in _quarantined(errand.errors) if not names or name in names]
         return [name for name in wanted if errand.move(name)]
 
@@ -69,8 +69,9 @@ def finish_cut_off(folder: Folder, ledger: Ledger) -> None:
 class _Errand:
     """One folder's way back: its error folder and its inbox's private folder, open inside a ``with`` block."""
 
-    def __init__(self, folder: Folder, ledger: Ledger) -> None:
+    def __init__(self, folder: Folder, ledger: Ledger, by: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._by = by or {}
         self._ledger = ledger
         output = folder.output
         self._inbox = Destination(folder.inbox, file_mode=output.file_mode, dir_mode=output.dir_mode)
@@ -127,7 +128,7 @@ class _Errand:
         self._tell("control.retried", self._folder.inbox / placed.name)
 
     def _tell(self, action: str, path: os.PathLike[str]) -> None:
-        fields = {"file.path": str(path), "srwatchd.folder": self._folder.id}
+        fields = {"file.path": str(path), "srwatchd.folder": self._folder.id, **self._by}
         self._ledger.append([Entry(action, fields=fields)])
 
     def _note(self, name: str, placement: Placement) -> None:

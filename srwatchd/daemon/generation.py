@@ -31,6 +31,8 @@ from srwatchd.intake.origins import Origins
 from srwatchd.worker.confinement import gaps, summary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from srwatchd.audit import Ledger
     from srwatchd.config import Config
     from srwatchd.config.models import ModelSpec
@@ -182,13 +184,13 @@ class Generation:
         with contextlib.suppress(HostError):
             self._ledger.append([entry])
 
-    def pause(self, folder_ids: list[str], *, paused: bool) -> None:
-        """Pause or resume folders, durably."""
+    def pause(self, folder_ids: list[str], *, paused: bool, by: Mapping[str, str] | None = None) -> None:
+        """Pause or resume folders, durably; ``by`` is what the ledger is told of who asked for it."""
         for folder_id in folder_ids:
             self.folders[folder_id].paused = paused
             self._paused.put(folder_id, present=paused)
             action = "control.paused" if paused else "control.resumed"
-            self.record(Entry(action, fields={"srwatchd.folder": folder_id}))
+            self.record(Entry(action, fields={"srwatchd.folder": folder_id, **(by or {})}))
         if self._dispatcher is not None:
             self._dispatcher.wake.set()
 

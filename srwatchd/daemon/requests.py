@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.daemon.errands import put_back
 from srwatchd.errors import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from srwatchd.audit import Ledger
     from srwatchd.daemon.service import Daemon
 
 __all__ = ["Requests"]
+
+_LONGEST: Final = 256
 
 
 class Requests:
@@ -33,7 +35,9 @@ class Requests:
             case "metrics":
                 return {"text": self.figures().decode("utf-8")}
             case "pause" | "resume" as command:
-                self._daemon.generation.pause(self._folders(request.get("folder")), paused=command == "pause")
+                self._daemon.generation.pause(
+                    self._folders(request.get("folder")), paused=command == "pause", by=asked_by(request)
+                )
                 return {}
             case "retry":
                 return await self._retry(request)
@@ -60,5 +64,11 @@ class Requests:
         wanted = set(request["names"])
         for folder_id in self._folders(request.get("folder")):
             folder = self._daemon.generation.folders[folder_id]
-            moved += await folder.lane.run(put_back, folder.config, wanted, self._ledger)
+            moved += await folder.lane.run(put_back, folder.config, wanted, self._ledger, asked_by(request))
         return {"moved": moved, "missing": sorted(wanted - set(moved))}
+
+
+def asked_by(request: Mapping[str, Any]) -> dict[str, str]:
+    """What the ledger is told of who asked: a console says which of its users, and from where."""
+    told = {"user.name": request.get("user"), "source.ip": request.get("address")}
+    return {field: value[:_LONGEST] for field, value in told.items() if isinstance(value, str) and value}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "check_marked"]
 
 _ID: Final = "id"
 _LOCK: Final = "lock"
@@ -112,6 +112,16 @@ class Inbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_marked(root: Path, state_id: str) -> None:
+    """Raise HostError unless the folder is an inbox of the state ``state_id``; takes no lock and changes nothing."""
+    with contextlib.ExitStack() as opened, host_errors(root, "cannot open the inbox"):
+        root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, root_fd)
+        private_fd = _open_private(root, root_fd, create=False)
+        opened.callback(os.close, private_fd)
+        _identify(root, private_fd, state_id=state_id, create=False)
 
 
 def _make_folder(root: Path) -> None:
