@@ -106,7 +106,7 @@ def encode(
 
     Of several pages these are those of the first one; the others are enlarged like it. 16 bit become 8 where the format
     has only those: round(value / 257). Frames of an animation that are resampled are first appended to the raster.
-    ``on_progress(bytes written)`` is called as output is written. Nothing is fsynced, no descriptor closed, no offset
+    ``on_progress(bytes written)`` is called as output is computed and written. Nothing is fsynced, no descriptor closed, no offset
     used.
 
     Raises PermanentError ``format_limit`` or ``cannot_encode``, TransientError ``out_of_memory``,
@@ -197,6 +197,7 @@ class _Target:
             sink = Sink(self._descriptor, on_progress=self._on_progress, at=self._at)
         try:
             image = attach(image, told, gps=self._output.metadata == "keep")
+            sink.follow(image)
             saver, options = _saver(self._output, image, big=big)
             getattr(image, saver)(sink.target(), **options)
         except pyvips().Error as caught:

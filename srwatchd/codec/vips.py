@@ -216,6 +216,11 @@ class Sink:
         self._target.on_seek(self._writer.seek)
         return self._target
 
+    def follow(self, image: Any) -> None:
+        """Take what libvips computes of ``image`` for progress, too: some encoders write nothing before the end."""
+        image.set_progress(True)
+        image.signal_connect("eval", self._writer.computed)
+
     def failure(self) -> BaseException | None:
         """What really went wrong when libvips reports a failed write."""
         return self._writer.error
@@ -237,12 +242,21 @@ class _Writer:
             while done < len(view):
                 done += os.pwrite(self._descriptor, view[done:], self._position + done)
             self._position += done
-            if self._on_progress is not None:
-                self._on_progress(self._position)
+            self._tell()
         except BaseException as error:  # noqa: BLE001 - must not cross libvips; the caller raises it again
             self.error = self.error or error
             return -1
         return done
+
+    def computed(self, _image: Any, _progress: Any) -> None:
+        try:
+            self._tell()
+        except BaseException as error:  # noqa: BLE001 - as above; the next write fails
+            self.error = self.error or error
+
+    def _tell(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self._position)
 
     def read(self, length: int) -> bytes:
         try:

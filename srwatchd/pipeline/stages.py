@@ -40,6 +40,9 @@ __all__ = ["Choice", "Picture", "Stages", "Upscaled", "WorkerPool", "WorkerProce
 
 _CODEC_SECONDS: Final = 60.0
 _CODEC_SECONDS_PER_MEGAPIXEL: Final = 2.0
+_SILENT: Final = frozenset({"avif", "gif"})
+_SILENT_SECONDS_PER_MEGAPIXEL: Final = 10.0
+"""For encoders that say nothing while they are at a picture or frame: 3 s measured on a busy machine."""
 _LARGE_FILE: Final = 4 << 20
 """Bytes of a source from which on its header is looked at before it is decoded."""
 _TILE_SECONDS: Final = 30.0
@@ -292,9 +295,8 @@ class Stages:
         with _places(staging=os.path.dirname(_path_of(staged)), scratch=str(self._scratch.directory)):
             async with self._codec_worker(memory) as worker:
                 fds = [result.raster, picture.carry, staged]
-                await worker.call(
-                    "encode", params, fds, deadline=_codec_seconds(plan.form.raster_pixels(picture.pages))
-                )
+                deadline = _codec_seconds(plan.form.raster_pixels(picture.pages), silent=plan.form.format in _SILENT)
+                await worker.call("encode", params, fds, deadline=deadline)
 
     async def verify(self, picture: Picture, plan: ResultPlan, staged: int) -> None:
         """Raise unless the staged file decodes to the planned size and looks like the source."""
@@ -311,8 +313,9 @@ class Stages:
             await worker.call("verify", params, fds, deadline=_codec_seconds(plan.form.pixels(picture.pages)))
 
 
-def _codec_seconds(pixels: int) -> float:
-    return _CODEC_SECONDS + _CODEC_SECONDS_PER_MEGAPIXEL * pixels / 1e6
+def _codec_seconds(pixels: int, *, silent: bool = False) -> float:
+    pace = _SILENT_SECONDS_PER_MEGAPIXEL if silent else _CODEC_SECONDS_PER_MEGAPIXEL
+    return _CODEC_SECONDS + pace * pixels / 1e6
 
 
 @contextlib.contextmanager

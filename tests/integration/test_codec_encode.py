@@ -224,6 +224,19 @@ def test_short_writes_are_continued(monkeypatch):
     np.testing.assert_array_equal(read_back(written(pixels, format="tiff"))[1], pixels)
 
 
+def test_a_lossless_webp_gives_signs_before_its_first_byte():
+    """Its encoder writes nothing before the end; a watcher would take it for hung."""
+    pixels = pictures.scene()
+    info = PictureInfo(160, 120, 3, 8, "webp", sealed=True)
+    written = []
+    encode(
+        pictures.memory_file(pixels.tobytes()), pictures.memory_file(), pictures.memory_file(),
+        width=160, height=120, info=info, output=EncodeOptions("webp", quality=100), on_progress=written.append,
+    )  # fmt: skip
+    assert written[-1] > 0
+    assert written.count(0) >= 3, "signs while it computed"
+
+
 def test_progress_may_stop_an_encoding():
     """An exception of the progress callback comes out as it is."""
     pixels = pictures.scene()

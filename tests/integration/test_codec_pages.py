@@ -193,6 +193,19 @@ def test_animations_keep_frames_times_and_transparency(source, target, channels)
             assert np.array_equal(one[:, :, 3] > 127, visible)
 
 
+@pytest.mark.parametrize("name", ["gif", "webp"])
+def test_an_animation_gives_signs_for_every_frame(name):
+    """A WebP of hundreds of frames writes its first byte at the end; a watcher would take its encoder for hung."""
+    source, written = Raster.of(frames(channels=3), [Carry(delays=(40, 50, 60, 70))], name=name), []
+    encode(
+        source.raster, source.carry, pictures.memory_file(),
+        width=64, height=48, info=source.info, output=EncodeOptions(name, quality=100), on_progress=written.append,
+    )  # fmt: skip
+    assert len(written) >= source.info.count
+    if name == "webp":
+        assert written.count(0) >= source.info.count
+
+
 def test_exif_of_an_animation_tells_the_height_of_a_frame():
     """What is written about the size is that of one frame, not of all together."""
     told = pictures.encoded(pictures.with_metadata(pictures.image(SCENE())), "jpeg")
