@@ -115,6 +115,8 @@ HINTS: Final[dict[str, str]] = {
     "too_slow": "Nothing came for a while. Check the network, then send it again.",
     "file_gone": "Somebody has taken or removed it, or retention has.",
     "not_retryable": "Only a picture whose source lies in the error folder can be retried.",
+    "folder_paused": "Somebody has paused it: `srwatchd resume --folder ID`, or on the console's page.",
+    "not_in_time": "The job goes on; look for it in the history.",
     "too_many_requests": "Wait a moment and ask again.",
     "verifying": "Wait for the verification that is running.",
     "ledger_busy": "Wait until another export has ended.",

@@ -106,8 +106,8 @@ def encode(
 
     Of several pages these are those of the first one; the others are enlarged like it. 16 bit become 8 where the format
     has only those: round(value / 257). Frames of an animation that are resampled are first appended to the raster.
-    ``on_progress(bytes written)`` is called as output is computed and written. Nothing is fsynced, no descriptor closed, no offset
-    used.
+    ``on_progress(bytes written)`` is called as output is computed and written. Nothing is fsynced, no descriptor
+    closed, no offset used.
 
     Raises PermanentError ``format_limit`` or ``cannot_encode``, TransientError ``out_of_memory``,
     HostError (``disk_full`` ...) when writing fails.

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from srwatchd import __version__
 from srwatchd.console.guard import Guard
 from srwatchd.console.refusals import DeclinedError, answer
-from srwatchd.console.routes import folders, health, jobs, ledger, live, pictures
+from srwatchd.console.routes import folders, health, jobs, ledger, live, pictures, upscale
 from srwatchd.errors import SrwatchdError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     pictures.router,
     folders.router,
     ledger.router,
+    upscale.router,
 )
 """Every part of the API, each a module of :mod:`srwatchd.console.routes`. This is the place to add one."""
 

@@ -15,6 +15,7 @@ from srwatchd.console.live import Pulse, Spaces
 from srwatchd.console.originals import Originals
 from srwatchd.console.renditions import Renditions
 from srwatchd.console.uploads import Uploads
+from srwatchd.console.upscaling import Upscaling
 from srwatchd.console.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Desk:
         self.spaces = Spaces(self)
         self.ledger = LedgerView(self)
         self.verifier = Verifier(self)
+        self.upscaling = Upscaling(self)
         self.originals = Originals(config)
         self.renditions = Renditions(
             self.state / "renditions",
@@ -62,6 +64,7 @@ class Desk:
     async def __aexit__(self, *_: object) -> None:
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
+        await self.upscaling.close()
         await self.renditions.close()
         await self.verifier.close()
         self.uploads.close()
