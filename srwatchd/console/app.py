@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from srwatchd import __version__
 from srwatchd.console.guard import Guard
 from srwatchd.console.refusals import DeclinedError, answer
-from srwatchd.console.routes import folders, health, jobs, ledger, live, pictures, upscale
+from srwatchd.console.routes import folders, health, jobs, ledger, live, pictures, session, upscale
 from srwatchd.errors import SrwatchdError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _log = structlog.get_logger("srwatchd.console")
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
+    session.router,
     live.router,
     jobs.router,
     pictures.router,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
+from srwatchd.console.gate import Gate
 from srwatchd.console.history import History
 from srwatchd.console.ledgerview import LedgerView
 from srwatchd.console.live import Pulse, Spaces
@@ -16,6 +17,7 @@ from srwatchd.console.originals import Originals
 from srwatchd.console.renditions import Renditions
 from srwatchd.console.uploads import Uploads
 from srwatchd.console.upscaling import Upscaling
+from srwatchd.console.users import UsersFile
 from srwatchd.console.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -35,11 +37,15 @@ _Given = TypeVar("_Given")
 class Desk:
     """The configuration and what is served from it; ``state`` is the console's own folder.
 
+    ``hosts`` are further names it is reached by, ``alone`` says that only this machine can connect.
     As an asynchronous context manager it keeps up with the ledger.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, hosts: tuple[str, ...] = (), alone: bool = True) -> None:
         self.config = config
+        self.hosts = hosts
+        self.users = UsersFile(self.state)
+        self.gate = Gate(self.users, alone=alone)
         self.history = History(config, self.state / "history.sqlite3")
         self.pulse = Pulse(self)
         self.spaces = Spaces(self)
@@ -68,6 +74,7 @@ class Desk:
         await self.renditions.close()
         await self.verifier.close()
         self.uploads.close()
+        self.gate.close()
         await self.history.close()
         self._disks.shutdown(wait=False, cancel_futures=True)
 

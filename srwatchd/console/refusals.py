@@ -87,6 +87,7 @@ _MEANINGS: Final = {
     409: "It cannot be done as things are.",
     410: "The file is no longer there.",
     413: "It is larger than allowed.",
+    421: "The console is not reached under this name.",
     422: "A value is not allowed.",
     429: "Too many at once; Retry-After says when to come again.",
     500: "A defect of srwatchd.",

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from srwatchd import __version__
 from srwatchd.config import load
 from srwatchd.console.app import application
 from srwatchd.console.desk import Desk
+from srwatchd.console.wire import PatientProtocol
 from srwatchd.daemon import log
 from srwatchd.errors import FatalError
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from srwatchd.config import Config
+    from srwatchd.config.console import Tls
 
 __all__ = ["run"]
 
@@ -46,8 +48,13 @@ def run(path: Path, *, host: str | None = None, port: int | None = None, say: Ca
     settings = config.console
     log.configure(level=config.log.level, form=config.log.format)
     os.umask(0o022)
-    listener = _listener(settings.host if host is None else host, settings.port if port is None else port)
-    status = asyncio.run(_serve(config, listener, say))
+    wanted = settings.host if host is None else host
+    listener = _listener(wanted, settings.port if port is None else port)
+    context = certified(settings.tls)
+    alone = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+    desk = Desk(config, hosts=(_bracketed(wanted.lower()),), alone=alone)
+    _insist_on_users(desk, alone=alone)
+    status = asyncio.run(_serve(desk, listener, context, say))
     _leave(status)
     return status
 
@@ -61,6 +68,12 @@ def _leave(status: int) -> None:
             if thread.is_alive():
                 sys.stdout.flush()
                 os._exit(status)
+
+
+class ListenError(FatalError):
+    """The console would not be safe, or cannot be reached, as it is configured."""
+
+    exit_code = 78
 
 
 class _Server(uvicorn.Server):
@@ -77,14 +90,14 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _serve(config: Config, listener: socket.socket, say: Callable[[str], None]) -> int:
-    desk = Desk(config)
-    tls = config.console.tls
+async def _serve(
+    desk: Desk, listener: socket.socket, context: ssl.SSLContext | None, say: Callable[[str], None]
+) -> int:
     server = _Server(
         uvicorn.Config(
             application(desk),
             loop="asyncio",
-            http="h11",
+            http=PatientProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -92,12 +105,11 @@ async def _serve(config: Config, listener: socket.socket, say: Callable[[str], N
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            ssl_certfile=tls.certificate,
-            ssl_keyfile=tls.key,
+            ssl_context_factory=None if context is None else lambda _config, _default: context,
         )
     )
-    url = _url(listener, secure=tls.certificate is not None)
-    _log.info("started", version=__version__, config=str(config.source), url=url)
+    url = _url(listener, secure=context is not None)
+    _log.info("started", version=__version__, config=str(desk.config.source), url=url)
     say(f"srwatchd's console: {url}")
     await server.serve(sockets=[listener])
     _log.info("stopped")
@@ -123,5 +135,40 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def _url(listener: socket.socket, *, secure: bool) -> str:
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ipaddress.ip_address(host.partition("%")[0]).version == 6 else host  # noqa: PLR2004 - IPv6
-    return f"{'https' if secure else 'http'}://{shown}:{port}/"
+    return f"{'https' if secure else 'http'}://{_bracketed(host)}:{port}/"
+
+
+def _bracketed(host: str) -> str:
+    """A host as it stands in an address: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _insist_on_users(desk: Desk, *, alone: bool) -> None:
+    """Raise FatalError where others could come in and nobody has to log in."""
+    users = desk.users.read()
+    if users.locked:
+        message = f"{str(desk.state / 'users.json')!r} cannot be read"
+        hint = "It has to belong to the console's user, with mode 0600. Without the file there are no users."
+        raise ListenError("configuration", message, hint=hint)
+    if users.nobody and (not alone or desk.config.console.trusted_proxies):
+        where = "elsewhere than on this machine" if not alone else "behind a proxy"
+        message = f"the console would be reached from {where}, and there is no user and no token"
+        hint = "Add one first: srwatchd console user add NAME --role operator --config FILE"
+        raise ListenError("configuration", message, hint=hint)
+
+
+def certified(tls: Tls) -> ssl.SSLContext | None:
+    """What TLS is spoken with; None for plain HTTP. Raises FatalError for files that do not serve."""
+    if tls.certificate is None and tls.key is None:
+        return None
+    if tls.certificate is None or tls.key is None:
+        raise ListenError("configuration", "console.tls has only one of certificate and key", hint="Give both.")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+    except (OSError, ssl.SSLError, ValueError) as error:
+        message = f"{str(tls.certificate)!r} and {str(tls.key)!r} do not serve for TLS: {error}"
+        hint = "They have to be PEM files that belong together, the key without a passphrase, readable by this user."
+        raise ListenError("configuration", message, hint=hint) from error
+    return context
