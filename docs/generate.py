@@ -19,6 +19,7 @@ from srwatchd.codec.formats import FORMATS
 from srwatchd.config import init_text, read_manifest
 from srwatchd.config.publicmodels import PUBLIC
 from srwatchd.config.schema import Config, Defaults, Folder
+from srwatchd.console.figures import METRICS as CONSOLE_METRICS
 from srwatchd.daemon.figures import METRICS
 from srwatchd.errors import HINTS
 from srwatchd.job import diagram
@@ -119,7 +120,10 @@ def configuration() -> str:
 
 def metrics() -> str:
     """Every figure for Prometheus."""
-    rows = ((f"`srwatchd_{each.name}`", each.kind, " ".join(each.labels), each.help) for each in METRICS)
+    rows = (
+        (f"`srwatchd_{each.name}`", each.kind, " ".join(each.labels), each.help)
+        for each in (*METRICS, *CONSOLE_METRICS)
+    )
     return _table(("name", "kind", "labels", ""), rows)
 
 

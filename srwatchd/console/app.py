@@ -13,9 +13,21 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from srwatchd import __version__
+from srwatchd.console.figures import Counting
 from srwatchd.console.guard import Guard
 from srwatchd.console.refusals import DeclinedError, answer
-from srwatchd.console.routes import folders, health, jobs, ledger, live, pictures, session, upscale
+from srwatchd.console.routes import (
+    folders,
+    health,
+    jobs,
+    ledger,
+    live,
+    metrics,
+    models,
+    pictures,
+    session,
+    upscale,
+)
 from srwatchd.errors import SrwatchdError
 
 if TYPE_CHECKING:
@@ -42,6 +54,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     folders.router,
     ledger.router,
     upscale.router,
+    models.router,
+    metrics.router,
 )
 """Every part of the API, each a module of :mod:`srwatchd.console.routes`. This is the place to add one."""
 
@@ -71,6 +85,7 @@ def application(desk: Desk) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="pages")
     app.add_middleware(Guard, desk=desk)
+    app.add_middleware(Counting, traffic=desk.traffic)
     return app
 
 

@@ -10,7 +10,9 @@ from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
 from srwatchd.console.gate import Gate
+from srwatchd.console.figures import Traffic
 from srwatchd.console.history import History
+from srwatchd.console.imports import Imports
 from srwatchd.console.ledgerview import LedgerView
 from srwatchd.console.live import Pulse, Spaces
 from srwatchd.console.originals import Originals
@@ -43,6 +45,7 @@ class Desk:
 
     def __init__(self, config: Config, *, hosts: tuple[str, ...] = (), alone: bool = True) -> None:
         self.config = config
+        self.traffic = Traffic()
         self.hosts = hosts
         self.users = UsersFile(self.state)
         self.gate = Gate(self.users, alone=alone)
@@ -52,6 +55,7 @@ class Desk:
         self.ledger = LedgerView(self)
         self.verifier = Verifier(self)
         self.upscaling = Upscaling(self)
+        self.imports = Imports(self)
         self.originals = Originals(config)
         self.renditions = Renditions(
             self.state / "renditions",
@@ -64,12 +68,14 @@ class Desk:
 
     async def __aenter__(self) -> Self:
         self.uploads.sweep()
+        await asyncio.to_thread(self.imports.sweep)
         self._following = asyncio.create_task(self.history.follow(), name="history")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
+        await self.imports.close()
         await self.upscaling.close()
         await self.renditions.close()
         await self.verifier.close()

@@ -32,6 +32,7 @@ __all__ = [
     "Minute",
     "Model",
     "ModelCheck",
+    "ModelDetail",
     "Models",
     "Outcome",
     "Picture",
@@ -402,6 +403,21 @@ class Model(_Shape):
     origin: Literal["shipped", "imported"]
     folders: list[str]
     """The folders that use it."""
+    size: str
+    """Its variant, such as 8x32; empty where that is not known."""
+    scores: dict[str, dict[str, float]]
+    """By test set: ``psnr`` in dB, and what else was measured."""
+    engines: list[str]
+    """Those that run it right; empty: all."""
+    source: str
+    """Where an imported one comes from."""
+
+
+class ModelDetail(Model):
+    """One model with what is written about it."""
+
+    card: str | None
+    """The page about its family that comes with srwatchd, as Markdown; an imported one has none."""
 
 
 class Models(_Shape):
