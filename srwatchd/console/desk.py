@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
-from srwatchd.console.gate import Gate
 from srwatchd.console.figures import Traffic
+from srwatchd.console.gate import Gate
 from srwatchd.console.history import History
 from srwatchd.console.imports import Imports
 from srwatchd.console.ledgerview import LedgerView
