@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from srwatchd.audit import Ledger
+    from srwatchd.daemon.generation import Generation
     from srwatchd.daemon.service import Daemon
 
 __all__ = ["Requests"]
 
 _LONGEST: Final = 256
+_STATUS_SECONDS: Final = 5.0
 
 
 class Requests:
-    """Answers ``status``, ``metrics``, ``pause``, ``resume``, ``retry``, ``reload`` and ``stop``."""
+    """Answers ``status``, ``metrics``, ``pause``, ``resume``, ``retry``, ``reload`` and ``stop``.
+
+    What steers folders waits while the daemon starts or takes up a new configuration; ``status`` says so after a while.
+    """
 
     def __init__(self, daemon: Daemon, ledger: Ledger) -> None:
         self.figures: Callable[[], bytes] = bytes
@@ -31,13 +36,13 @@ class Requests:
         """The answer to one request; raises ValueError for one that is not known."""
         match request["command"]:
             case "status":
-                return self._daemon.generation.status()
+                return (await self._daemon.served(_STATUS_SECONDS)).status()
             case "metrics":
                 return {"text": self.figures().decode("utf-8")}
             case "pause" | "resume" as command:
-                self._daemon.generation.pause(
-                    self._folders(request.get("folder")), paused=command == "pause", by=asked_by(request)
-                )
+                generation = await self._daemon.served()
+                folders = _chosen(generation, request.get("folder"))
+                generation.pause(folders, paused=command == "pause", by=asked_by(request))
                 return {}
             case "retry":
                 return await self._retry(request)
@@ -50,22 +55,24 @@ class Requests:
             case unknown:
                 raise ValueError(f"there is no command {unknown!r}")
 
-    def _folders(self, folder_id: str | None) -> list[str]:
-        known = self._daemon.generation.folders
-        if folder_id is None:
-            return list(known)
-        if folder_id not in known:
-            hint = f"The running configuration has {', '.join(known)}; a reload reads it again."
-            raise FatalError("configuration", f"there is no folder {folder_id!r}", hint=hint)
-        return [folder_id]
-
     async def _retry(self, request: dict[str, Any]) -> dict[str, list[str]]:
         moved: list[str] = []
         wanted = set(request["names"])
-        for folder_id in self._folders(request.get("folder")):
-            folder = self._daemon.generation.folders[folder_id]
+        generation = await self._daemon.served()
+        for folder_id in _chosen(generation, request.get("folder")):
+            folder = generation.folders[folder_id]
             moved += await folder.lane.run(put_back, folder.config, wanted, self._ledger, asked_by(request))
         return {"moved": moved, "missing": sorted(wanted - set(moved))}
+
+
+def _chosen(generation: Generation, folder_id: str | None) -> list[str]:
+    known = generation.folders
+    if folder_id is None:
+        return list(known)
+    if folder_id not in known:
+        hint = f"The running configuration has {', '.join(known)}; a reload reads it again."
+        raise FatalError("configuration", f"there is no folder {folder_id!r}", hint=hint)
+    return [folder_id]
 
 
 def asked_by(request: Mapping[str, Any]) -> dict[str, str]:

@@ -84,6 +84,7 @@ class Daemon:
         self._woken = asyncio.Event()
         self._notifier = Notifier.from_environment()
         self._generation: Generation | None = None
+        self._serving = asyncio.Event()
         self._finished: set[str] = set()
         self._unfinished: set[str] = set()
         self._tally = Tally()
@@ -128,6 +129,14 @@ class Daemon:
         if self._generation is None:
             raise FatalError("not_running", "the daemon is starting", hint="Ask again in a moment.")
         return self._generation
+
+    async def served(self, seconds: float | None = None) -> Generation:
+        """:attr:`generation` as soon as there is one. Raises :class:`FatalError` when ``seconds`` are over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._generation is None:
+                    await self._serving.wait()
+        return self.generation
 
     def stop(self) -> None:
         """Finish or give back what is in flight, then end."""
@@ -232,6 +241,7 @@ class Daemon:
             try:
                 if await self._begun(generation):
                     self._generation = generation
+                    self._serving.set()
                     self._tally.loaded, self._tally.refused = time.time(), False
                     fields = {"srwatchd.configuration.path": str(self._config.source)}
                     _record(ledger, Entry("configuration.loaded", fields=fields))
@@ -239,6 +249,7 @@ class Daemon:
                     again = await self._serve(generation)
             finally:
                 self._generation = None
+                self._serving.clear()
                 await generation.stop(_STOP_SECONDS, following=self._config)
             if not again or self._wish is _Wish.STOP:
                 _log.info("stopped", **generation.totals())

@@ -13,9 +13,10 @@ import structlog
 from commands import small_model
 
 from srwatchd.config import load
+from srwatchd.control.socket import call
 from srwatchd.daemon import service
 from srwatchd.daemon.service import Daemon
-from srwatchd.errors import ConfigurationError
+from srwatchd.errors import ConfigurationError, FatalError
 
 
 class FakeGeneration:
@@ -24,6 +25,7 @@ class FakeGeneration:
     made: list[FakeGeneration]
     hangs = False
     slow_stop = None
+    paused = None
 
     def __init__(self, config, state, ledger, *, finished, unfinished, lasting, once=False, reloaded=False):
         self.config, self.reloaded, self.tasks, self.folders = config, reloaded, set(), {}
@@ -37,6 +39,9 @@ class FakeGeneration:
         self.following = following
         if self.slow_stop is not None and len(self.made) == 1:
             await self.slow_stop()
+
+    def pause(self, folders, *, paused, by):
+        self.paused = folders
 
     def record(self, entry):
         pass
@@ -121,6 +126,31 @@ def test_a_second_reload_during_the_first_is_not_lost(config, generations, monke
 
     asyncio.run(body())
     assert [each.reloaded for each in generations.made] == [False, True, True]
+
+
+def test_a_command_during_a_reload_is_done_after_it(config, generations, monkeypatch):
+    """Nobody has to ask again because the configuration is just being read; only a look says so after a while."""
+
+    async def body():
+        daemon, asked = Daemon(config), []
+
+        async def meanwhile():
+            assert daemon._generation is None
+            asked.append(asyncio.create_task(asyncio.to_thread(call, config.state_dir / "control.sock", "pause")))
+            with pytest.raises(FatalError, match="is starting"):
+                await daemon.served(0)
+
+        monkeypatch.setattr(generations, "slow_stop", staticmethod(meanwhile))
+        running = asyncio.create_task(daemon.run())
+        await _until(lambda: daemon._generation is not None)
+        daemon.reload()
+        await _until(lambda: asked and asked[0].done())
+        assert asked[0].result() == {}
+        assert [each.paused for each in generations.made] == [None, []]
+        daemon.stop()
+        assert await running == 0
+
+    asyncio.run(body())
 
 
 def test_a_stop_while_a_bad_configuration_is_read(config, generations, monkeypatch):
