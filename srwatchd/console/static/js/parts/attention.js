@@ -1,4 +1,4 @@
-// What needs a person, on top of the home page: one notice for each, with its remedy and a way there.
+// What needs a person, on top of the home page: one line for each, with its remedy and a way there.
 
 import { send, place } from "../api.js";
 import { h, icon, renew } from "../dom.js";
@@ -6,8 +6,8 @@ import { ago } from "../figures.js";
 import { soon } from "../live.js";
 import { plain, shown } from "../names.js";
 import { operator } from "../session.js";
-import { advice, language, t, titleOf } from "../texts.js";
-import { marked, sentence } from "./failure.js";
+import { language, t, titleOf } from "../texts.js";
+import { reason, sentence } from "./failure.js";
 
 const FIRST = 4; // this many are shown at once; the rest on demand
 
@@ -45,26 +45,18 @@ function lost(refusal) {
 
 function notice(thing) {
   const standing = thing.kind === "hold" || thing.kind === "file" || thing.kind === "disk";
-  const { text, more, foreign } = advice(thing.code, thing.hint);
   const about = [];
   if (thing.folder) about.push(h("a", { href: `#/folders?id=${encodeURIComponent(thing.folder)}` }, shown(thing.folder)));
   if (thing.name) about.push(thing.job ? h("a", { href: `#/jobs/${encodeURIComponent(thing.job)}` }, shown(thing.name)) : shown(thing.name));
-  const item = h(
+  const when = thing.since && h("span", { class: "faint small" }, about.length > 0 && " · ", ago(thing.since));
+  return h(
     "li",
-    { class: `notice${standing ? " hold" : ""}`, data: { kind: thing.kind } },
+    { class: `need${standing ? " hold" : ""}`, data: { kind: thing.kind } },
     icon(standing ? "hold" : "alert"),
-    h("h3", {}, titleOf(thing.code), " ", h("code", { class: "faint" }, thing.code)),
-    h("p", { class: "about" }, about.flatMap((part, index) => (index ? [" / ", part] : [part])), thing.since && h("span", { class: "faint small" }, about.length > 0 && " · ", ago(thing.since))),
-    thing.message && h("p", { class: "soft", lang: "en" }, shown(thing.message)),
-    text && h("p", { lang: foreign ? "en" : null }, marked(text)),
-    more && h("p", { class: "soft small", lang: "en" }, marked(more)),
+    h("div", {}, h("h3", {}, titleOf(thing.code), " ", h("code", { class: "faint small" }, thing.code)), h("p", { class: "about" }, about.flatMap((part, index) => (index ? [" / ", part] : [part])), when)),
+    reason(thing, { title: false }),
+    thing.job && operator() && retryButton(thing.job, thing.name ?? ""),
   );
-  if (thing.job && operator()) {
-    const row = h("div", { class: "row" });
-    row.append(retryButton(thing.job, thing.name ?? ""));
-    item.append(row);
-  }
-  return item;
 }
 
 /** A button that puts a picture back into its inbox, and says beside itself how it went. */

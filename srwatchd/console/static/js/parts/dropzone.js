@@ -32,7 +32,7 @@ export function dropZone(say) {
     const all = targets();
     const current = chosen();
     for (const button of [pick, pickFolder]) button.disabled = current === null;
-    files.accept = (current?.formats ?? []).join(",");
+    files.accept = (current?.formats ?? []).map((ending) => `.${ending}`).join(",");
     renew(choices, [all.map(({ id, model, scale, paused, hold, state }) => [id, model, scale, paused, hold?.code, state]), current?.id, language], () => [
       h("legend", { class: "label" }, t("drop.into")),
       all.map((one) => choice(one, one.id === current?.id, show)),

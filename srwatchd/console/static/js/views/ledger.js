@@ -3,7 +3,7 @@
 import { get, query, send } from "../api.js";
 import { attribute, h, icon } from "../dom.js";
 import { ago, count, fullMoment, moment, size } from "../figures.js";
-import { shown } from "../names.js";
+import { base, plain, shown } from "../names.js";
 import { operator } from "../session.js";
 import { t } from "../texts.js";
 import { reason, sentence } from "../parts/failure.js";
@@ -135,10 +135,10 @@ function line(one) {
   const bad = one.outcome === "failure";
   const name = one.fields["file.path"];
   const folder = one.fields["srwatchd.folder"] ?? one.fields["srwatchd.folder.id"];
-  const title = h("summary", {}, h("span", { class: "mono faint sequence" }, count(one.sequence)), h("time", { class: "small soft number", datetime: one.at, title: fullMoment(one.at) }, moment(one.at)), h("span", { class: bad ? "bad action" : "action" }, actionName(one.action)));
-  const about = h("span", { class: "about clip" });
+  const title = h("summary", {}, h("span", { class: "mono faint sequence" }, count(one.sequence)), h("time", { class: "small soft number", datetime: one.at, title: fullMoment(one.at) }, moment(one.at)), h("span", { class: bad ? "bad action clip" : "action clip" }, actionName(one.action)));
+  const about = h("span", { class: "about clip", title: name ? plain(name) : null });
   if (folder) about.append(shown(folder, { class: "soft" }), name ? " / " : "");
-  if (name) about.append(shown(name));
+  if (name) about.append(shown(base(name)));
   title.append(about, h("span", { class: "mono faint link", title: one.hash }, one.hash.slice(0, 8)));
   const details = h("details", {}, title);
   details.addEventListener("toggle", () => {
