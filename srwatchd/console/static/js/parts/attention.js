@@ -9,7 +9,8 @@ import { operator } from "../session.js";
 import { language, t, titleOf } from "../texts.js";
 import { reason, sentence } from "./failure.js";
 
-const FIRST = 4; // this many are shown at once; the rest on demand
+// This many are shown at once, the rest on demand: on a phone the page below has to be found.
+const first = () => (matchMedia("(max-width: 44rem)").matches ? 2 : 4);
 
 export function attention() {
   const element = h("section", { class: "attention", "aria-labelledby": "title-attention" });
@@ -21,7 +22,7 @@ export function attention() {
     renew(element, [things, all, language, operator(), live === null], () => {
       const title = h("h2", { id: "title-attention", class: "unseen-text" }, t("home.attention"));
       if (things.length === 0) return [title, live ? quiet() : ""];
-      const listed = all ? things : things.slice(0, FIRST);
+      const listed = all ? things : things.slice(0, first());
       const list = h("ul", {}, listed.map(notice));
       const rest = things.length - listed.length;
       const press = () => {
@@ -29,7 +30,7 @@ export function attention() {
         show(...last);
       };
       const more = rest > 0 || all ? h("button", { type: "button", class: "plain", data: { key: "more" }, on: { click: press } }, all ? t("attention.fewer") : t("attention.more", { n: rest })) : null;
-      return [title, list, things.length > FIRST && more];
+      return [title, list, things.length > first() && more];
     });
   };
   return { element, show };
