@@ -53,7 +53,13 @@ function unit(value, name, digits = 0) {
   return format(Intl.NumberFormat, options).format(value);
 }
 
-/** How long something took: 0.42 s, 8.6 s, 3 min 12 s, 2 h 5 min, 3 days. */
+/** A span to the hundredth of a second. */
+export function fine(seconds) {
+  const options = { style: "unit", unit: "second", unitDisplay: "narrow", minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  return format(Intl.NumberFormat, options).format(seconds);
+}
+
+/** How long something took: 420ms, 8.6s, 3m 12s, 2h 5m, 3d 4h. */
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
   if (seconds < 0.0005) return unit(0, "second");

@@ -1,7 +1,7 @@
 // What the ledger says about a job, step by step.
 
 import { h } from "../dom.js";
-import { fullMoment, span } from "../figures.js";
+import { fine, fullMoment, span } from "../figures.js";
 import { shown } from "../names.js";
 import { has, t } from "../texts.js";
 
@@ -25,7 +25,7 @@ export function timeline(entries) {
     { class: "timeline" },
     entries.map((entry) => {
       const later = (new Date(entry.at).getTime() - begin) / 1000;
-      const time = h("time", { class: "mono small soft number", datetime: entry.at, title: fullMoment(entry.at) }, `+${span(Math.max(0, later))}`);
+      const time = h("time", { class: "mono small soft number", datetime: entry.at, title: fullMoment(entry.at) }, `+${later < 60 ? fine(Math.max(0, later)) : span(later)}`);
       const bad = entry.outcome === "failure";
       const message = entry.fields["error.message"];
       const details = h(
