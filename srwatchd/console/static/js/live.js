@@ -31,7 +31,10 @@ async function ask() {
       tag = response.headers.get("ETag");
       live.now = await response.json();
       tell();
-    } else if (!before) tell();
+    } else {
+      await response.arrayBuffer(); // empty; read, so that the connection is free for the next one
+      if (!before) tell();
+    }
   } catch (error) {
     live.reachable = error.status > 0 && error.status < 500;
     live.refusal = error;
