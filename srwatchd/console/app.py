@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from srwatchd import __version__
 from srwatchd.console.figures import Counting
 from srwatchd.console.guard import Guard
-from srwatchd.console.refusals import DeclinedError, answer
+from srwatchd.console.refusals import DeclinedError, answer, documented
 from srwatchd.console.routes import (
     folders,
     health,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fastapi.routing import APIRoute
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from srwatchd.console.desk import Desk
 
@@ -45,6 +46,7 @@ __all__ = ["STATIC", "application"]
 STATIC: Final = Path(__file__).parent / "static"
 _log = structlog.get_logger("srwatchd.console")
 
+_FILES: Final = StaticFiles(directory=STATIC, html=True)
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     health.router,
     session.router,
@@ -75,6 +77,7 @@ def application(desk: Desk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_named,
+        responses=documented(403, 421, 422, 500),
         lifespan=_lifespan,
     )
     app.state.desk = desk
@@ -83,7 +86,7 @@ def application(desk: Desk) -> FastAPI:
     app.add_exception_handler(SrwatchdError, _refused)
     app.add_exception_handler(HTTPException, _plainly_refused)
     app.add_exception_handler(RequestValidationError, _misunderstood)
-    app.mount("/", StaticFiles(directory=STATIC, html=True), name="pages")
+    app.router.default = _pages
     app.add_middleware(Guard, desk=desk)
     app.add_middleware(Counting, traffic=desk.traffic)
     return app
@@ -93,6 +96,13 @@ def application(desk: Desk) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.desk:
         yield
+
+
+async def _pages(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is no part of the API: the pages and what belongs to them."""
+    if scope["path"].startswith("/api/"):
+        raise HTTPException(404)
+    await _FILES(scope, receive, send)
 
 
 def _named(route: APIRoute) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DeclinedError", "answer", "documented", "status_of"]
 
 _STATUS: Final[dict[str, int]] = {
+    "internal_error": 500,
     "disk_full": 507,
     "too_large_file": 413,
     "too_small_file": 422,
