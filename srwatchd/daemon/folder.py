@@ -121,8 +121,8 @@ class ServedFolder:
         """Let the folder go; ``for_good`` when it is not served any more, so that nothing may wait in it."""
         if self.premises is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self.lane.run(self.premises.close, for_good=for_good)
+                async with asyncio.timeout(_CLOSE_SECONDS):  # after a long copy, which has its descriptors
+                    await self.lane.run_last(self.premises.close, for_good=for_good)
         self.lane.close()
 
     async def _round(self) -> None:

@@ -35,6 +35,9 @@ BLAMELESS: Final = frozenset({KILLED, "worker_stuck"})
 INTERRUPTIONS: Final = 10
 """How often a picture may see the service or a worker end so before it is taken for the cause."""
 
+_LONG_BYTES: Final = 64 << 20
+"""From so many bytes on, reading, copying or flushing a file takes seconds, and other pictures do not wait for it."""
+
 UNDECODABLE: Final = frozenset({"incomplete", "not_a_picture", "empty"})
 """What a picture that is still being written looks like: it stays in the inbox until its grace is over."""
 
@@ -236,7 +239,8 @@ class JobRun:
                     self._picture = await self._stages.decode(source, self.folder.config, self._spec)
                 finally:
                     os.close(source)
-        hashing = asyncio.ensure_future(self._keep(self._custody.fingerprint, record))
+        size = record.snapshot.size
+        hashing = asyncio.ensure_future(self._keep(self._custody.fingerprint, record, size=size))
         try:
             await self._produce(hashing)
         finally:
@@ -288,7 +292,8 @@ class JobRun:
             with self._timed("deliver"):
                 facts = self._facts(picture, plan)
                 self.moving = True
-                self.record = await self._keep(self._custody.finish, record, staged, plan.path, facts)
+                size = max(record.snapshot.size, os.fstat(staged.fd).st_size)
+                self.record = await self._keep(self._custody.finish, record, staged, plan.path, facts, size=size)
         finally:
             await self._keep(self._custody.discard, staged)
 
@@ -312,7 +317,7 @@ class JobRun:
         failure = Failure(code=error.code, message=error.message, hint=error.hint)
         with self._timed("quarantine"):
             self.moving = True
-            self.record = await self._keep(self._custody.quarantine, record, failure)
+            self.record = await self._keep(self._custody.quarantine, record, failure, size=record.snapshot.size)
         return Outcome(Verdict.QUARANTINED, self.record, error)
 
     # -- small things ------------------------------------------------------------------------------------------
@@ -360,9 +365,13 @@ class JobRun:
             spent = time.monotonic_ns() - begin
             self.progress.nanoseconds[stage] = self.progress.nanoseconds.get(stage, 0) + spent
 
-    async def _keep(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Run a step on the disk to its end, even when this run is cancelled meanwhile; what it gave is put away."""
-        call = asyncio.ensure_future(self.folder.lane.run(step, *args))
+    async def _keep(self, step: Callable[..., Any], *args: Any, size: int = 0) -> Any:
+        """Run a step on the disk to its end, even when this run is cancelled meanwhile; what it gave is put away.
+
+        ``size``: the bytes that it goes through. A long step runs aside, so that other pictures need not wait for it.
+        """
+        lane = self.folder.lane
+        call = asyncio.ensure_future((lane.run_aside if size >= _LONG_BYTES else lane.run)(step, *args))
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:

@@ -78,7 +78,7 @@ class Orphan:
 
 
 class Claims:
-    """The claims of one inbox. Not for two threads at once.
+    """The claims of one inbox. Each claim is for one thread at a time, :meth:`orphans` while nothing else is done.
 
     With ``markers`` a ``<name>.done`` beside a claimed file goes with it and comes back with it. ``boot_id`` is for
     tests. Every method raises HostError for what the machine is to blame for.

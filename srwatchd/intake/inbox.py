@@ -44,7 +44,7 @@ class _Identity:
 
 
 class Inbox:
-    """One open, locked hot folder. Made by :meth:`open` only; not for two threads at once.
+    """One open, locked hot folder. Made by :meth:`open` only; closed when no thread uses its descriptors any more.
 
     The descriptors keep the file system busy: a folder to be unmounted must be closed first, or unmounted lazily.
     """

@@ -62,7 +62,7 @@ class Accounts:
 
     def owing(self, live: Collection[str]) -> Iterable[Record]:
         """The jobs that were begun and have no outcome, other than ``live``."""
-        return [record for job, record in self._open.items() if job not in live]
+        return [record for job, record in list(self._open.items()) if job not in live]
 
     def _entry(
         self, record: Record, action: str, outcome: Outcome, fields: Mapping[str, Any], *, reason: str = ""

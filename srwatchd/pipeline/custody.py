@@ -1,6 +1,8 @@
 """Custody: every step that moves a file of one hot folder, in the order that survives a crash.
 
-Synchronous; called in the folder's own thread. The ledger's intent is durable before a source moves, the outcome is
+Synchronous; called in the folder's own threads. The steps of a job come one after another (but for ``fingerprint``,
+which only reads), those of several jobs may meet; ``recover``, ``sweep`` and ``close_accounts`` are called while no job
+is under way. The ledger's intent is durable before a source moves, the outcome is
 written after. What is found after a crash at each point, and what :meth:`Custody.recover` does about it:
 
 ====================================  ===========================================  =====================================

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,28 @@ def test_delivered_archived_and_told(bench):
     assert line["srwatchd.result.path"] == str(bench.config.done / "sub/a_x2.png")
     assert line["srwatchd.archive.path"] == str(bench.config.archive / "sub/a.png")
     assert line["file.hash.sha256"] == record.source_sha256
+    assert bench.verified()
+
+
+def test_jobs_end_beside_each_other(bench):
+    """A long copy runs beside other pictures' ends: of equal names each gets its own, and nothing is mixed up."""
+    contents = {f"{number}/a.png": b"%d" % number * 1000 for number in range(12)}
+    records = [claimed(bench, name, content) for name, content in contents.items()]
+
+    def end(record, number):
+        if number % 3:
+            return bench.finish(record, "a_x2.png", record.name.encode())
+        return bench.custody.quarantine(record, WHY)
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(end, records, range(len(records))))
+    assert {record.state for record in ended} == {State.DELIVERED, State.QUARANTINED}
+    assert sorted(bench.files(bench.config.done).values()) == sorted(
+        name.encode() for number, name in enumerate(contents) if number % 3
+    )
+    assert len(bench.files(bench.config.done)) == 8
+    assert bench.private == set()
+    assert all(len(found) == 1 for found in bench.outcomes().values())
     assert bench.verified()
 
 

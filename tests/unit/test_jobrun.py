@@ -93,9 +93,16 @@ class FakeCustody:
 
 
 class FakeLane:
+    def __init__(self):
+        self.aside = []
+
     async def run(self, call, *args, **kwargs):
         await asyncio.sleep(0)
         return call(*args, **kwargs)
+
+    async def run_aside(self, call, *args, **kwargs):
+        self.aside.append(call.__name__)
+        return await self.run(call, *args, **kwargs)
 
 
 class FakeFolder:
@@ -147,6 +154,17 @@ def test_a_picture_goes_all_the_way():
     assert run.name == "a.png"
     assert (run.progress.done, run.progress.total) == (1, 1)
     assert {"decode", "claim", "upscale", "encode", "verify", "deliver"} <= set(run.progress.nanoseconds)
+
+
+@pytest.mark.parametrize("size", [1 << 10, 1 << 30])
+@pytest.mark.parametrize("broken", [False, True])
+def test_long_steps_run_aside(size, broken):
+    """Of a file of a gigabyte, what reads or copies it keeps no other picture waiting; of a small one nothing is."""
+    where = FakeFolder()
+    stages = FakeStages(decode=[PermanentError("cannot_encode", "x")]) if broken else FakeStages()
+    outcome(job(where, stages, candidate=Ready(snapshot(size=size))))
+    long = ["quarantine"] if broken else ["fingerprint", "finish"]
+    assert where.lane.aside == (long if size > 1 << 20 else [])
 
 
 def test_a_run_without_anything_has_no_name():

@@ -35,6 +35,57 @@ def _note(seen, number, *, twice):
     return twice
 
 
+def test_a_long_call_aside_keeps_no_other_waiting():
+    """What is asked of the lane meanwhile is done; the long call comes to its end, and both are told apart."""
+    go, names = threading.Event(), []
+
+    def long():
+        names.append(threading.current_thread().name)
+        return go.wait(10)
+
+    async def body():
+        lane = Lane("a")
+        copying = asyncio.create_task(lane.run_aside(long))
+        assert await lane.run(divmod, 7, 2) == (3, 1)
+        assert not copying.done()
+        go.set()
+        assert await copying
+        lane.close()
+
+    asyncio.run(body())
+    assert names == ["lane-a-aside"]
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_the_last_call_comes_after_a_long_one(patient):
+    """The folder's descriptors are closed when nothing uses them any more, also when nobody waits for that."""
+    go, seen = threading.Event(), queue.SimpleQueue()
+
+    def long():
+        go.wait(10)
+        seen.put("long")
+
+    async def body():
+        lane = Lane("last")
+        copying = asyncio.create_task(lane.run_aside(long))
+        last = asyncio.create_task(lane.run_last(seen.put, "last"))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="closed"):
+            await lane.run(int)
+        if not patient:
+            last.cancel()
+        go.set()
+        await asyncio.gather(copying, last, return_exceptions=True)
+        lane.close()
+
+    asyncio.run(body())
+    assert [seen.get(timeout=10), seen.get(timeout=10)] == ["long", "last"]
+    for each in threading.enumerate():
+        if each.name.startswith("lane-last"):
+            each.join(10)
+            assert not each.is_alive()
+
+
 def test_errors_come_back_to_the_caller():
     """Whatever is raised in the lane is raised here, and the lane goes on."""
 
@@ -118,7 +169,7 @@ def test_only_a_call_that_moves_nothing_is_a_hung_disk(monkeypatch, counted):
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr(lane_module, "time", clock)
     if not counted:
-        monkeypatch.setattr(Lane, "_counters", lambda _lane: "")
+        monkeypatch.setattr(lane_module._Thread, "_counters", lambda _thread: "")
     orders, done = queue.SimpleQueue(), queue.SimpleQueue()
 
     def step():
