@@ -107,7 +107,7 @@ class Upscaling:
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Room for one more, for the time of the block. Raises DeclinedError 429."""
-        if self.in_flight + len(self._afterwards) >= self._settings.in_flight:
+        if self.in_flight >= self._settings.in_flight:
             text = f"{self._settings.in_flight} pictures are in work for others"
             raise DeclinedError(429, "too_many_requests", text, headers=_SOON)
         self.in_flight += 1
