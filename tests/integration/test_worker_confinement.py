@@ -270,7 +270,7 @@ def decoded(loop, codec, stack, kind):
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_every_format_is_decoded_encoded_and_verified(loop, codec, kind):
-    """A confined codec worker reads every format and writes every format from it."""
+    """A confined codec worker reads every format, writes every format from it, and shows a part of it."""
     from srwatchd.codec.encode import EncodeOptions
 
     with contextlib.ExitStack() as stack:
@@ -285,6 +285,11 @@ def test_every_format_is_decoded_encoded_and_verified(loop, codec, kind):
             loop.run(codec.call("encode", params, [raster, carry, staged], deadline=60))
             loop.run(codec.call("verify", params, [staged, raster, carry], deadline=60))
             assert os.fstat(staged).st_size > 0
+        source, shown = descriptor(stack, content(kind)), descriptor(stack)
+        params = ROOM | {"max_pixels": 10**6, "view": {"longest": 20, "region": [2, 2, 30, 30], "quality": 90}}
+        made = loop.run(codec.call("render", params, [source, shown], deadline=60))
+        assert max(made["width"], made["height"]) == 20
+        assert os.fstat(shown).st_size > 0
 
 
 @pytest.mark.parametrize("engine", ["opencv", "openvino"])
