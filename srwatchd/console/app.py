@@ -67,9 +67,22 @@ Everything that the console's pages show and do. See docs/api.md for the rules t
 """
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The API's description, with how one says who one is; nobody has to where there are no users."""
+        if self.openapi_schema is None:
+            made = super().openapi()
+            made["components"]["securitySchemes"] = {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "srwatchd"},
+            }
+            made["security"] = [{"token": []}, {"session": []}, {}]
+        return super().openapi()
+
+
 def application(desk: Desk) -> FastAPI:
     """The console for ``desk``. FastAPI's own pages are off: they load from outside."""
-    app = FastAPI(
+    app = _Application(
         title="srwatchd",
         version=__version__,
         description=_ABOUT,
@@ -77,7 +90,7 @@ def application(desk: Desk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_named,
-        responses=documented(403, 421, 422, 500),
+        responses=documented(403, 413, 421, 422, 500),
         lifespan=_lifespan,
     )
     app.state.desk = desk

@@ -28,7 +28,7 @@ async def session(desk: TheDesk, who: Maybe, accept_language: Annotated[str | No
     return Session(user=who.name, role=who.role, login_needed=False, language=language)
 
 
-@router.post("", responses=documented(401, 403, 422, 429))
+@router.post("", responses=documented(400, 401, 403, 422, 429))
 async def log_in(desk: TheDesk, request: Request, response: Response, login: Login) -> Session:
     """Begin a session of twelve hours: the answer sets its cookie. A program sends a token instead."""
     address = request.client.host if request.client else ""
