@@ -37,8 +37,8 @@ _RESERVED_PER_THREAD: Final = 20 * _MIB
 """What libraries reserve and never touch (stacks of threads, arenas of allocators): ``VmData`` less ``RssAnon``. The
 kernel counts it for ``RLIMIT_DATA``; memory it is not.
 """
-_CONSOLE: Final = 88 * _MIB
-_CONSOLE_LIBRARIES: Final = 48 * _MIB
+_CONSOLE: Final = 72 * _MIB
+_CONSOLE_LIBRARIES: Final = 36 * _MIB
 _RENDERING: Final = 120 * _MIB
 """What a further worker has to be worth: an everyday picture and the worker itself."""
 _MOST_RENDERING: Final = 4

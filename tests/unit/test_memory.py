@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from srwatchd.config import MINIMUM_MEMORY, memory_floor
-from srwatchd.pipeline.memory import Allotment, plan_memory
+from srwatchd.pipeline.memory import Allotment, plan_memory, plan_renditions
 
 MIB = 1 << 20
+CONSOLE = 108 * MIB
 SUPERVISOR, LIBRARIES, CODEC_IDLE, INFERENCE_IDLE = 72 * MIB, 56 * MIB, 24 * MIB, 64 * MIB
 
 
@@ -159,3 +160,17 @@ def test_more_than_there_is_is_refused():
                 pass
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("limit", [192, 256, 512, 1024, 4096])
+def test_a_console_s_parts_never_exceed_its_limit(limit):
+    """Console, libraries, idle workers and all that is lent to them together; one worker at least, a few at most."""
+    plan = plan_renditions(limit * MIB)
+    assert 1 <= plan.workers <= 4
+    assert plan.share * plan.workers <= plan.codec < plan.limit
+    assert CONSOLE + CODEC_IDLE * plan.workers + plan.codec == limit * MIB
+
+
+def test_the_smallest_console_shows_a_camera_s_picture():
+    """12 megapixels as a baseline JPEG: 640 rows of its decoder, 2048 of the filter, and what comes besides."""
+    assert plan_renditions(192 * MIB).share > 16 * MIB + (640 * 3 + 2048 * 3) * 4300
