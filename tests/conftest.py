@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,9 @@ _APART: Final = tuple(
     f"test_{name}.py" for name in ("endurance_short", "cli_small", "cli_upscale", "cli_doctor", "daemon_life")
 )
 """Long files whose tests share nothing."""
+
+# The benchmarks are tested from the checkout. Last, so that the srwatchd that is installed goes first.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -43,7 +43,7 @@ def main(words: list[str]) -> int:
     """Run the parts one after the other, keep each figure as soon as it is there; write the page."""
     arguments = _parse(words)
     figures = Figures.read(arguments.figures)
-    photos = tuple(path for path in _PHOTOS if path.is_dir())
+    photos = tuple(path for path in arguments.photos if path.is_dir())
     for name in arguments.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix="srwatchd-performance-", dir=arguments.work or _DISK) as made:
             command = tuple(shlex.split(arguments.srwatchd))
@@ -52,6 +52,8 @@ def main(words: list[str]) -> int:
             begin = time.monotonic()
             print(f"{name}: {run['commit']}, load {run['load']}", flush=True)
             for row in PARTS[name](bench):
+                if "skipped" in row:
+                    print(f"  {row['key']} is left out: {row['skipped']}", flush=True)
                 figures.keep(name, row, run)
                 figures.write(arguments.figures)
             print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
@@ -77,6 +79,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--report", type=Path, metavar="FILE", help="Write the page, and its plots beside it.")
     parser.add_argument(
         "--figures", type=Path, metavar="FILE", help="Where figures are kept, of earlier runs too.  [beside the page]"
+    )
+    parser.add_argument(
+        "--photos", type=Path, nargs="+", default=_PHOTOS, metavar="DIR", help="Folders of photographs: Kodak, others."
     )
     parser.add_argument("--srwatchd", default=installed_command(), metavar="PATH", help="The command under test.")
     parser.add_argument("--work", type=Path, metavar="DIR", help="Where to work, a local disk.  [/var/tmp]")

@@ -174,7 +174,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         if not bench.photos and not bench.quick:
             yield {
                 "key": each.key,
-                "skipped": "there are no photographs (shared/bench, shared/train) beside the checkout",
+                "skipped": "there are no photographs where `--photos` looks for them",
             }
             continue
         root = bench.work / each.key.replace(" ", "-")

@@ -28,6 +28,7 @@ _STANDING: Final = ("edsr_x3 480x320", 3.0)
 
 def section(rows: Sequence[Row]) -> Section:
     """A table for each size, bars of the ratios, targets by family."""
+    rows = sorted(rows, key=lambda row: (row["model"], row["pixels"]))
     sizes = sorted({row["size"] for row in rows}, key=lambda size: int(size.partition("x")[0]))
     texts = {"engines": "\n".join(line for size in sizes for line in _table(size, rows))}
     texts["left out"] = "\n".join(_left_out(rows))
