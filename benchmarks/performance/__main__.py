@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import itertools
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ _PHOTOS: Final = tuple(_ROOT.parent / "shared" / name for name in ("bench", "tra
 def main(words: list[str]) -> int:
     """Run the parts one after the other, keep each figure as soon as it is there; write the page."""
     arguments = _parse(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, too
     figures = Figures.read(arguments.figures)
     photos = tuple(path for path in arguments.photos if path.is_dir())
     for name in arguments.parts or PARTS:

@@ -47,8 +47,8 @@ class Size:
         return self.width * self.height
 
 
-SIZES: Final = (Size(480, 320, 5.0, 3, 15), Size(1920, 1080, 16.0, 2, 5), Size(4000, 3000, 30.0, 1, 2))
-_QUICK: Final = (Size(240, 160, 0.1, 1, 1),)
+SIZES: Final = (Size(480, 320, 4.0, 3, 15), Size(1920, 1080, 12.0, 1, 5), Size(4000, 3000, 30.0, 1, 1))
+_QUICK: Final = (Size(240, 160, 60.0, 1, 1),)
 _QUICK_MODEL: Final = "fsrcnn_x3"
 _LONGEST: Final = 14.0
 """Seconds of one run beyond which a contestant is left out."""
@@ -73,6 +73,15 @@ def measure(bench: Bench) -> Iterator[Row]:
                 row |= {"key": f"{spec.name} {size.name}", "tried": tried}
                 print("  " + _line(row), flush=True)
                 yield row
+
+
+@dataclass(slots=True)
+class _Round:
+    """Everybody's turn once."""
+
+    flops: float
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -115,8 +124,9 @@ class Racer:
             return f"would take about {wanted / 2**30:.0f} GiB of memory"
         return ""
 
-    def run(self, size: Size, picture: Path, result: Path | None) -> dict[str, Any]:
-        """One run. ``reason`` is set when there can be no other."""
+    def run(self, size: Size, work: Path, *, keep: bool) -> dict[str, Any]:
+        """One run on the picture in ``work``, its result kept there; ``reason`` is set when there can be no other."""
+        result = work / f"{self.name}.npy" if keep else ""
         try:
             if self._child is None:
                 self._child = Child("benchmarks.performance.contestant", self.name, self.spec.name)
@@ -124,7 +134,7 @@ class Racer:
                 self._started(self._child)
             if self.reason:
                 return {}
-            answer = self._child.ask(picture=str(picture), result=str(result or ""))
+            answer = self._child.ask(picture=str(work / "picture.npy"), result=str(result))
         except ChildEndedError as error:
             self.reason = str(error)
             self._end()
@@ -149,44 +159,59 @@ class Racer:
 
 
 def _raced(bench: Bench, spec: ModelSpec, size: Size, racers: list[Racer], processor: Child) -> Row:
-    source = bench.work / "picture.npy"
-    np.save(source, _picture(bench, size))
-    seen: dict[str, dict[str, Any]] = {racer.name: {} for racer in racers}
-    flops: list[float] = []
+    """Rounds until there are enough; the first warms up and does not count, unless it took too long for that."""
+    np.save(bench.work / "picture.npy", _picture(bench, size))
+    rounds: list[_Round] = []
     begin = time.monotonic()
-    for turn in range(size.most + 1):
-        if turn > size.least and time.monotonic() - begin > size.seconds:
-            break
-        flops.append(processor.ask()["flops"])
-        for racer in racers:
-            one = seen[racer.name]
-            if reason := racer.would_not(size):
-                one.setdefault("seconds", None)
-                one.setdefault("skipped", reason)
-                continue
-            answer = racer.run(size, source, None if turn else bench.work / f"{racer.name}.npy")
-            if answer and (turn or size.seconds / 4 < time.monotonic() - begin):
-                one.setdefault("seconds", []).append(round(answer["seconds"], 5))
-                one["peak"] = max(one.get("peak", 0), answer["peak"])
-    for name, one in seen.items():
-        if one.get("seconds") and name != racers[0].name and seen[racers[0].name].get("seconds"):
-            one["mean"], one["most"] = _apart(bench.work / f"{racers[0].name}.npy", bench.work / f"{name}.npy")
+    warm = 1
+    while len(rounds) < size.least + warm or (
+        len(rounds) < size.most + warm and time.monotonic() - begin < size.seconds
+    ):
+        rounds.append(_round(bench, size, racers, processor, keep=not rounds))
+        if len(rounds) == 1 and time.monotonic() - begin > size.seconds / 2:
+            warm = 0
+    counted = rounds[warm:]
     return {
         "model": spec.name,
         "architecture": spec.architecture,
         "size": size.name,
         "pixels": size.pixels,
-        "flops": [round(each) for each in flops],
+        "flops": [round(each.flops) for each in counted],
         "work": 2 * spec.macs_per_input_pixel * size.pixels,
-        "contestants": seen,
+        "contestants": {racer.name: _seen(bench, racer, counted, racers[0]) for racer in racers},
     }
+
+
+def _round(bench: Bench, size: Size, racers: list[Racer], processor: Child, *, keep: bool) -> _Round:
+    one = _Round(processor.ask()["flops"])
+    for racer in racers:
+        if reason := racer.would_not(size):
+            one.skipped[racer.name] = reason
+        elif answer := racer.run(size, bench.work, keep=keep):
+            one.answers[racer.name] = answer
+        else:
+            one.skipped[racer.name] = racer.reason
+    return one
+
+
+def _seen(bench: Bench, racer: Racer, counted: list[_Round], reference: Racer) -> dict[str, Any]:
+    """What came of one contestant: its seconds in every round, or why there are none."""
+    if any(racer.name not in each.answers for each in counted):
+        return {"skipped": next(reason for each in counted if (reason := each.skipped.get(racer.name)))}
+    found: dict[str, Any] = {
+        "seconds": [round(each.answers[racer.name]["seconds"], 5) for each in counted],
+        "peak": max(each.answers[racer.name]["peak"] for each in counted),
+    }
+    if racer is not reference and all(reference.name in each.answers for each in counted):
+        found["mean"], found["most"] = _apart(bench.work / f"{reference.name}.npy", bench.work / f"{racer.name}.npy")
+    return found
 
 
 def _picture(bench: Bench, size: Size) -> Any:
     """A photograph of Kodak, or one that is made, repeated and cut to ``size``; blue first."""
     photos = sorted(path for folder in bench.photos for path in folder.glob("Kodak/*.png"))
     if photos:
-        picture = cv2.imread(str(photos[0]), cv2.IMREAD_COLOR)
+        picture: Any = cv2.imread(str(photos[0]), cv2.IMREAD_COLOR)
     else:
         coarse = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
         picture = cv2.resize(coarse, (768, 512), interpolation=cv2.INTER_CUBIC)

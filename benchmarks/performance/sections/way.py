@@ -83,7 +83,7 @@ def _stages(rows: Sequence[Row]) -> list[str]:
     return table(["pictures", "contestant", *names], body, right=len(names))
 
 
-def _verification(rows: Sequence[Row]) -> list[str]:
+def _verification(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         stages = row["stages"].get("daemon 1", {})
         if stages.get("verify"):
