@@ -45,7 +45,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 def _worked_off(bench: Bench, count: int, data: bytes) -> Row:
     root = bench.work / f"backlog-{count}"
     root.mkdir()
-    site = Site(root, model=_MODEL, scale=_SCALE, engine="auto")
+    site = Site(root, model=_MODEL, scale=_SCALE, engine="opencv" if bench.quick else "auto")
     site.write_config()
     service = Service(bench.command, site)
     site.inbox.mkdir()

@@ -41,7 +41,13 @@ def _served(bench: Bench, count: int) -> Row:
     root = bench.work / f"folders-{count}"
     root.mkdir()
     pictures, rest = bench.many(200, quick=6), bench.many(15, quick=1)
-    site = Site(root, model=_MODEL, scale=_SCALE, engine="auto", extra={"folders": [_folder(n) for n in range(count)]})
+    site = Site(
+        root,
+        model=_MODEL,
+        scale=_SCALE,
+        engine="opencv" if bench.quick else "auto",
+        extra={"folders": [_folder(n) for n in range(count)]},
+    )
     site.write_config()
     service = Service(bench.command, site)
     try:

@@ -58,7 +58,11 @@ def measure(bench: Bench) -> Iterator[Row]:
 def _started(bench: Bench, name: str, *, files: int, folders: int) -> Service:
     root = bench.work / name.replace(", ", "-")
     root.mkdir()
-    site = Site(root, options={"retention": _RETENTION} if "retention" in name else {}, engine="auto")
+    site = Site(
+        root,
+        options={"retention": _RETENTION} if "retention" in name else {},
+        engine="opencv" if bench.quick else "auto",
+    )
     site.write_config()
     if name != "empty":
         _fill(site.archive, files)

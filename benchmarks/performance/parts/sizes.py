@@ -37,7 +37,7 @@ _SIZES: Final = (
     (12000, 8400),
     (24000, 16800),
 )
-_QUICK: Final = ((400, 250), (1280, 800), (1600, 1200))
+_QUICK: Final = ((1280, 800), (1600, 1200))
 _REPEATED: Final = 5.0
 """Megapixels up to which a picture is dropped three times."""
 _PATIENCE: Final = 120.0

@@ -22,21 +22,21 @@ __all__ = ["measure"]
 _MODEL: Final = "fsrcnn_x3"
 _SCALE: Final = 3
 _COUNTS: Final = (1, 2, 3, 4)
-_QUICK: Final = (2,)
 _MOST: Final = 768
+_PICTURES: Final = 120
+_BATCHES: Final = 3
 _LIMIT: Final = 2 << 30
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """One row for each number of workers."""
-    counts = [count for count in (_QUICK if bench.quick else _COUNTS) if bench.wants(f"workers {count}")]
+    """One row for each number of workers; none in a quick run, in which the part ``way`` has daemons of one and two."""
+    counts = [count for count in _COUNTS if bench.wants(f"workers {count}") and not bench.quick]
     if not counts:
         return
     root = bench.work / "workers"
     root.mkdir()
-    number, batches = bench.many(120, quick=4), bench.many(3, quick=1)
-    pictures = list(photographs(bench.photos, random.Random(2), count=number, most=_MOST, formats=("jpg",)))
-    warm, *parts = stored(root / "sources", pictures, batches)
+    pictures = list(photographs(bench.photos, random.Random(2), count=_PICTURES, most=_MOST, formats=("jpg",)))
+    warm, *parts = stored(root / "sources", pictures, _BATCHES)
     seconds: dict[int, list[float]] = {count: [] for count in counts}
     with contextlib.ExitStack() as held:
         daemons = {}
