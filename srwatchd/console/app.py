@@ -90,13 +90,14 @@ def application(desk: Desk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_named,
-        responses=documented(403, 413, 421, 422, 500),
+        responses=documented(403, 413, 421, 422, 500, 503, 504),
         lifespan=_lifespan,
     )
     app.state.desk = desk
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(SrwatchdError, _refused)
+    app.add_exception_handler(OSError, _disk_refused)
     app.add_exception_handler(HTTPException, _plainly_refused)
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.router.default = _pages
@@ -125,6 +126,14 @@ def _named(route: APIRoute) -> str:
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, SrwatchdError)  # noqa: S101 - as registered
     return answer(error)
+
+
+async def _disk_refused(_request: Request, error: Exception) -> Response:
+    """What a disk says where no route has an answer of its own; TimeoutError is one of these, too."""
+    if isinstance(error, TimeoutError):
+        return answer(DeclinedError(504, "not_answering", "a disk did not answer in time"))
+    assert isinstance(error, OSError)  # noqa: S101 - as registered
+    return answer(DeclinedError(503, "io_error", f"a disk refused: {error.strerror}"))
 
 
 async def _plainly_refused(request: Request, error: Exception) -> Response:

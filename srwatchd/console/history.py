@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -180,7 +181,13 @@ class History:
         def answer() -> _Given:
             if self._index is None:
                 self._index = Index(*self._made)
-            return question(self._index)
+            try:
+                return question(self._index)
+            except sqlite3.DatabaseError as error:
+                if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):  # a defect of ours
+                    raise
+                self._index.renew()
+                return question(self._index)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, answer)
 

@@ -73,11 +73,14 @@ class Index:
             with self.db:
                 self.db.execute("BEGIN IMMEDIATE")
                 left = self._take(most)
+        except OSError:  # the ledger's disk
+            self.complete = False
+            return False
         except sqlite3.OperationalError:  # the disk is full, or read-only by now
             self._retreat()
             return False
         except sqlite3.DatabaseError:
-            self._anew()
+            self.renew()
             return False
         self.complete = left > 0
         return left <= 0
@@ -111,8 +114,10 @@ class Index:
         _make(db, self._ledger)
         return db
 
-    def _anew(self) -> None:
-        self.db.close()
+    def renew(self) -> None:
+        """Begin from nothing, after the file has turned out to be damaged."""
+        with contextlib.suppress(sqlite3.Error):
+            self.db.close()
         self._remove()
         self.db = self._opened()
 

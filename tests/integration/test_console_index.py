@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from srwatchd.audit import Entry, Ledger, segments
+from srwatchd.config import Config
+from srwatchd.console.history import History
 from srwatchd.console.index import Index
 
 INBOX = Path("/srv/pictures/in")
@@ -168,6 +171,31 @@ def test_a_damaged_or_foreign_index_is_made_anew(ledger, tmp_path):
     index = Index(place, tmp_path / "audit/other.jsonl", {})
     assert caught_up(index) == {}
     index.close()
+
+
+def test_damage_while_it_is_open_makes_it_anew(ledger, tmp_path):
+    """A page of the history is answered all the same; the next look fills it again."""
+    ledger.append(job_lines(1))
+    config = Config(
+        state_dir=tmp_path,
+        audit={"path": tmp_path / "audit/audit.jsonl"},
+        folders=({"id": "photos", "model": "fsrcnn_x2", "inbox": INBOX, "done": "/srv/d", "error": "/srv/e"},),
+    )
+    place = tmp_path / "console" / "history.sqlite3"
+
+    async def look():
+        history = History(config, place)
+        assert await history.recent(5) == []
+        os.truncate(place, 0)
+        place.with_name("history.sqlite3-wal").write_bytes(b"x" * 8192)
+        place.write_bytes(b"y" * 8192)
+        following = asyncio.create_task(history.follow())
+        while not await history.recent(5):  # noqa: ASYNC110 - files tell nobody
+            await asyncio.sleep(0.01)
+        following.cancel()
+        await history.close()
+
+    asyncio.run(look())
 
 
 def test_without_a_place_to_write_it_lies_in_a_nameless_file(ledger, tmp_path):

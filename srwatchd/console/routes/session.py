@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
+import structlog
 from fastapi import APIRouter, Header
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,12 +10,13 @@ from starlette.responses import Response
 from srwatchd.console.access import Maybe, cookie_name, session_cookie
 from srwatchd.console.desk import TheDesk
 from srwatchd.console.gate import SESSION_SECONDS
-from srwatchd.console.refusals import documented
+from srwatchd.console.refusals import DeclinedError, documented
 from srwatchd.console.shapes import Login, Session
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/session", tags=["session"])
+_log = structlog.get_logger("srwatchd.console")
 _LANGUAGES: Final = ("en", "zh")
 
 
@@ -32,7 +34,12 @@ async def session(desk: TheDesk, who: Maybe, accept_language: Annotated[str | No
 async def log_in(desk: TheDesk, request: Request, response: Response, login: Login) -> Session:
     """Begin a session of twelve hours: the answer sets its cookie. A program sends a token instead."""
     address = request.client.host if request.client else ""
-    entry, cookie = await desk.gate.log_in(login.name, login.password, address)
+    try:
+        entry, cookie = await desk.gate.log_in(login.name, login.password, address)
+    except DeclinedError as error:
+        _log.warning("login refused", code=error.code, name=login.name, address=address)
+        raise
+    _log.info("logged in", name=entry.name, role=entry.role, address=address)
     response.set_cookie(cookie_name(request), cookie, max_age=SESSION_SECONDS, **_cookie(request))
     return Session(user=entry.name, role=entry.role, login_needed=False)
 
