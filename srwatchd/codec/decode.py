@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["PictureInfo", "Sheet", "decode", "inspect", "stored_sheets"]
 
 _UNTURNED: Final = 4
+_SHRINKS: Final = (2, 4, 8)
+"""What a JPEG's edges can be divided by while it is decoded."""
 _MOST_TOLD: Final = 128 << 20
 """Bytes of metadata of all pages; they may share what the file has once."""
 
@@ -36,11 +38,13 @@ class Sheet:
     """What one opened image gives: a page, or all frames of an animation.
 
     ``strips`` are (frame, first row in it, buffer of whole rows) as stored, ``orientation`` what they are turned by.
+    Each of their pixels stands for ``reduction`` by ``reduction`` stored ones, for fewer at the right and the bottom.
     """
 
     orientation: int
     carry: Carry
     strips: Iterator[tuple[int, int, Any]]
+    reduction: int = 1
 
 
 def inspect(source_fd: int, *, max_pixels: int | None = None) -> PictureInfo:
@@ -103,12 +107,15 @@ def decode(
     return info
 
 
-def stored_sheets(feed: Feed) -> tuple[PictureInfo, Iterator[Sheet]]:
+def stored_sheets(feed: Feed, *, least: Page) -> tuple[PictureInfo, Iterator[Sheet]]:
     """A file's info and its pages in strips as a raster holds them, for comparing; damage raises ``incomplete``.
 
-    For files without a rotation, as srwatchd writes them. A sheet's strips must be used up before the next sheet.
+    Every byte is decoded, but a JPEG comes reduced, to no less than the size of ``least``. For files without a
+    rotation, as srwatchd writes them. A sheet's strips must be used up before the next sheet.
     """
     opened = open_source(feed)
+    if opened.info.format == "jpeg" and opened.page is not None:
+        return opened.info, iter([_reduced(feed, opened.page, least)])
     return opened.info, _sheets(feed, opened, "keep")
 
 
@@ -159,6 +166,21 @@ def _sheet(feed: Feed, page: OpenPage, icc: str, *, at: int | None) -> Sheet:
     if at is not None:
         carry = replace(carry, exif=exif_of(feed.read, feed.size, at=at))
     return Sheet(page.orientation, carry, _guarded(feed, image))
+
+
+def _reduced(feed: Feed, page: OpenPage, least: Page) -> Sheet:
+    """The only page of a JPEG in 1/2, 1/4 or 1/8 of its size, but no less than that of ``least``."""
+    most = min(page.form.width // least.width, page.form.height // least.height)
+    factor = max((each for each in _SHRINKS if each <= most), default=1)
+    if factor == 1:
+        return _sheet(feed, page, "keep", at=None)
+    size = (-(-page.image.width // factor), -(-page.image.height // factor))
+    again = feed.again()
+    image = again.open("jpeg", edits=page.edits, shrink=factor)
+    with again.damage():  # libvips leaves out what is not a whole pixel at the far edges: the last one stands for it
+        image, profile = to_raster(image.gravity("north-west", *size, extend="copy"), page.layout, icc="keep")
+        carry = replace(collect(page.image), icc=profile).upright()
+    return Sheet(page.orientation, carry, _guarded(again, image), factor)
 
 
 def _guarded(feed: Feed, image: Any) -> Iterator[tuple[int, int, Any]]:

@@ -26,18 +26,29 @@ class AreaGrid:
 
     Cells may begin and end inside a pixel; it counts by the part that is covered. Values are scaled to 0..1. Colours of
     a picture with alpha are weighted by it (premultiplied); alpha itself is averaged as it is. Strips are fed from the
-    top, whole rows, in order. ``with_spread`` false saves time and leaves the standard deviations meaningless.
+    top, whole rows, in order. ``with_spread`` false saves time and leaves the standard deviations meaningless. What is
+    fed may be reduced already: its pixels are means of ``reduction`` by ``reduction`` ones, of fewer at the far edges.
     """
 
     def __init__(
-        self, width: int, height: int, channels: int, *, depth: int, across: int, down: int, with_spread: bool = True
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        *,
+        depth: int,
+        across: int,
+        down: int,
+        with_spread: bool = True,
+        reduction: int = 1,
     ) -> None:
-        self._shape = (width, height, channels)
+        self._shape = (-(-width // reduction), -(-height // reduction), channels)
+        self._extent = (width / reduction, height / reduction)
         self._most = 65535 if depth == 16 else 255
         self._sample: Any = np.uint16 if depth == 16 else np.uint8
         self._across = across
         self._with_spread = with_spread
-        self._edges = np.linspace(0.0, height, down + 1)
+        self._edges = np.linspace(0.0, self._extent[1], down + 1)
         self._lines: dict[int, NDArray[np.float64]] = {}
         """Sums of values and of squares of every column (2, width * channels), of the cells that are not complete."""
         self._cells = np.zeros((2, down, across, channels))
@@ -85,7 +96,7 @@ class AreaGrid:
         width, _, channels = self._shape
         running = np.zeros((2, width + 1, channels))
         np.cumsum(lines.reshape(2, width, channels), axis=1, out=running[:, 1:])
-        edges = np.linspace(0.0, width, self._across + 1)
+        edges = np.linspace(0.0, self._extent[0], self._across + 1)
         below = np.minimum(edges.astype(int), width - 1)
         part = (edges - below)[:, np.newaxis]
         at_edges = running[:, below] * (1 - part) + running[:, below + 1] * part
@@ -100,9 +111,8 @@ class AreaGrid:
 
     def result(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation of every cell, each (down, across, channels). Every row must have been fed."""
-        width, height, _ = self._shape
-        if self._row != height:
-            raise ValueError(f"{self._row} of {height} rows were fed")
+        if self._row != self._shape[1]:
+            raise ValueError(f"{self._row} of {self._shape[1]} rows were fed")
         down = len(self._edges) - 1
-        mean, square = self._cells / (width / self._across * height / down)
+        mean, square = self._cells / (self._extent[0] / self._across * self._extent[1] / down)
         return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))

@@ -29,14 +29,16 @@ _NEVER_TO_DISK: Final = "1000g"
 """What libvips does not stream (WebP) it would write to a file of its own from 100 MB on, which a worker may not."""
 _LONGEST_LINE: Final = 200
 _WINDOW_BYTES: Final = 64 << 10
+_WHOLE_BYTES: Final = 4 << 20
+"""Files up to here are read in one go: libvips asks for 4 KiB at a time, and a question costs more than its answer."""
 _SHORTAGES: Final = ("out of memory", "insufficient memory", "failed to allocate", "cannot allocate", "no space for")
 _LOADERS: Final[dict[str, str]] = {
-    "jpeg": "jpegload_source",
-    "png": "pngload_source",
-    "webp": "webpload_source",
-    "tiff": "tiffload_source",
-    "avif": "heifload_source",
-    "gif": "gifload_source",
+    "jpeg": "jpegload",
+    "png": "pngload",
+    "webp": "webpload",
+    "tiff": "tiffload",
+    "avif": "heifload",
+    "gif": "gifload",
 }
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {"png": {"unlimited": True}, "gif": {"n": -1}, "webp": {"n": -1}}
 """All frames of an animation come as one tall image."""
@@ -125,6 +127,7 @@ class Feed:
         self._descriptor = descriptor
         with host_errors("source", "reading the"):
             self.size = os.fstat(descriptor).st_size
+            self._whole = os.pread(descriptor, self.size, 0) if self.size <= _WHOLE_BYTES else None
         self._reader = _Reader(descriptor, self.size)
         self._window, self._window_at = b"", 0
         self._source: Any = None  # pyvips frees the callbacks with this object, libvips may still call them
@@ -134,6 +137,8 @@ class Feed:
 
         Small pieces come from a window, for a file may consist of a million of them.
         """
+        if self._whole is not None:
+            return self._whole[offset : offset + length]
         within = offset - self._window_at
         if within >= 0 and within + length <= len(self._window):
             return self._window[within : within + length]
@@ -151,13 +156,24 @@ class Feed:
         """
         if edits:
             self._reader = _Reader(self._descriptor, self.size, edits)
+        if self._whole is None or edits:
+            load, given = getattr(pyvips().Image, f"{_LOADERS[name]}_source"), self._asking()
+        else:
+            load, given = getattr(pyvips().Image, f"{_LOADERS[name]}_buffer"), self._whole
+        with self.damage():
+            image = load(given, access="sequential", fail_on=fail_on, **{**_OPTIONS.get(name, {}), **options})
+        return image  # noqa: RET504 - damage() raises, it never swallows
+
+    def _asking(self) -> Any:
+        """A source that libvips reads in pieces."""
         self._source = pyvips().SourceCustom()
         self._source.on_read(self._reader.read)
         self._source.on_seek(self._reader.seek)
-        load = getattr(pyvips().Image, _LOADERS[name])
-        with self.damage():
-            image = load(self._source, access="sequential", fail_on=fail_on, **{**_OPTIONS.get(name, {}), **options})
-        return image  # noqa: RET504 - damage() raises, it never swallows
+        return self._source
+
+    def again(self) -> Feed:
+        """Another one of the same file, for another image of it."""
+        return Feed(self._descriptor)
 
     def damage(self) -> _Damage:
         """A context in which a libvips error means a damaged file, or the failed read that really caused it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.codec.decode import decode as decode_picture
@@ -27,6 +28,8 @@ __all__ = ["TASKS", "decode", "encode", "inspect", "prepare", "render", "verify"
 
 _MARGIN: Final = 96 << 20
 _MARGIN_PART: Final = 4
+_PAUSE: Final = 0.1
+"""Seconds between two signs of progress."""
 
 
 def prepare() -> None:
@@ -60,13 +63,15 @@ def decode(params: dict[str, Any], descriptors: list[int], progress: Progress) -
 def encode(params: dict[str, Any], descriptors: list[int], progress: Progress) -> dict[str, Any]:
     """Encode the raster (first) with what it carries (second) into the staged file (third)."""
     raster, carry, staged = descriptors
-    behind, before = WriteBehind(staged, int(params["write_behind"])), 0
+    behind, before, told = WriteBehind(staged, int(params["write_behind"])), 0, float("-inf")
 
     def on_progress(written: int) -> None:
-        nonlocal before
+        nonlocal before, told
         behind.wrote(max(0, written - before))
         before = written
-        progress({"bytes": written})
+        if (now := time.monotonic()) >= told + _PAUSE:  # libvips writes in pieces of 8 KiB
+            told = now
+            progress({"bytes": written})
 
     with _memory(params):
         encode_picture(

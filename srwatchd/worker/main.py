@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import importlib
 import os
 import resource
@@ -113,6 +114,7 @@ def _work(connection: socket.socket, settings: dict[str, Any]) -> int:
     """Load the ops, give up everything else, report for work, and serve. The exit status."""
     try:
         tasks = load_tasks(str(settings["tasks"]))
+        gc.freeze()  # what is loaded stays: to tidy up after an op, the collector need not go through all of it
         measures = _confine(settings["confinement"])
     except BaseException as error:  # noqa: BLE001  likewise
         wire = error.to_wire() if isinstance(error, SrwatchdError) else _unexpected("start", error).to_wire()

@@ -315,14 +315,16 @@ def test_a_full_disk_is_the_hosts_fault(monkeypatch):
     assert caught.value.code == "disk_full"
 
 
-def test_a_source_that_cannot_be_read_is_the_hosts_fault(monkeypatch):
-    """An I/O error in the middle of a source is not taken for a damaged picture."""
+@pytest.mark.parametrize("whole", [0, 1 << 20])
+def test_a_source_that_cannot_be_read_is_the_hosts_fault(monkeypatch, whole):
+    """An I/O error in a source, be it read in pieces or in one go, is not taken for a damaged picture."""
+    monkeypatch.setattr("srwatchd.codec.vips._WHOLE_BYTES", whole)
     content = pictures.encoded(pictures.image(pictures.scene(400, 400)), "png")
     reads = iter(range(10_000))
     real = os.pread
 
     def failing(descriptor, length, offset):
-        if length == 4096 and next(reads) > 20:
+        if length == len(content) or (length == 4096 and next(reads) > 20):
             raise OSError(errno.EIO, "no")
         return real(descriptor, length, offset)
 

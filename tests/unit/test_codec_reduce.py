@@ -70,3 +70,16 @@ def _short():
     grid = AreaGrid(1, 3, 1, depth=8, across=1, down=1)
     grid.feed(bytes(2))
     return grid
+
+
+@given(st.integers(2, 60), st.integers(2, 60), st.sampled_from([2, 4, 8]), st.integers(1, 9))
+def test_reduced_pictures_give_the_same_means(width, height, reduction, strip):
+    """Means of blocks count like their pixels, those at the far edges by the part of a block that there is."""
+    pixels = np.random.default_rng(width * 61 + height).integers(0, 256, (height, width, 1), np.uint8) // 128 * 255
+    across, down = -(-width // reduction), -(-height // reduction)
+    padded = np.pad(pixels, ((0, down * reduction - height), (0, across * reduction - width), (0, 0)), mode="edge")
+    blocks = np.repeat(np.repeat(padded[::reduction, ::reduction], reduction, 0), reduction, 1)[:height, :width]
+    grid = AreaGrid(width, height, 1, depth=8, across=3, down=2, reduction=reduction)
+    for top in range(0, down, strip):
+        grid.feed(padded[::reduction, ::reduction][top : top + strip].tobytes())
+    np.testing.assert_allclose(grid.result()[0], reduced(blocks, 3, 2)[0], atol=1e-6)
