@@ -41,6 +41,9 @@ _SOURCES: Final = {"pyvips": ["pyvips-binary", "cffi"]}
 _SOURCE_BUILD: Final = ["setuptools", "cffi", "pkgconfig"]
 """What pyvips is built with; hatchling, for srwatchd itself, is in pyproject.toml."""
 
+_INSTALLER: Final = ["pip"]
+"""What a wheelhouse is made with, and installed with on its box."""
+
 _HEAD: Final = """\
 # {what}
 # Made by `python packaging/lock.py` from pyproject.toml and constraints.txt; do not edit.
@@ -111,8 +114,8 @@ def main() -> int:
     lists = {
         "runtime.lock": ("What srwatchd needs to run.", _runtime(project)),
         "build.lock": (
-            "What srwatchd's own wheel and pyvips are built with.",
-            _wheels([*project["build-system"]["requires"], *_SOURCE_BUILD]),
+            "What srwatchd's own wheel and pyvips are built with, and what installs them.",
+            _wheels([*project["build-system"]["requires"], *_SOURCE_BUILD, *_INSTALLER]),
         ),
     }
     status = 0

@@ -5,10 +5,11 @@
 #   packaging/make-archive.sh [--python 3.11] [--machine x86_64|aarch64] [--output DIR]
 #
 # Defaults: this machine's Python and processor, dist/. The last line of the output is the archive's name. In it: a wheelhouse
-# (srwatchd, everything it needs in the versions of constraints.txt, pip), install.sh, SHA256SUMS.
+# (srwatchd, everything it and its console need, pip), install.sh, SHA256SUMS. Every file that is downloaded is one of those in
+# runtime.lock and build.lock, by hash.
 set -euo pipefail
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 
 top=$(dirname "$(readlink -f "$0")")/..
 python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -38,13 +39,20 @@ cd "$top"
 python3 -m venv "$work/venv"
 pip=("$work/venv/bin/pip" --quiet)
 
+"${pip[@]}" install --require-hashes --requirement packaging/build.lock
+
 # srwatchd itself, and pyvips, which is published as a source package only; both wheels are pure Python.
-"${pip[@]}" wheel --no-deps --wheel-dir "$wheels" .
-"${pip[@]}" wheel --no-deps --wheel-dir "$wheels" --constraint constraints.txt pyvips
+one() { sed -n "/^$2==/,/[^\\\\]\$/p" "packaging/$1.lock"; } # one LIST PACKAGE: what the list says of it
+one runtime pyvips >"$work/pyvips"
+one build pip >"$work/pip"
+grep -vxFf "$work/pyvips" packaging/runtime.lock >"$work/wheels"
+build=(wheel --no-build-isolation --no-deps --wheel-dir "$wheels")
+"${pip[@]}" "${build[@]}" .
+"${pip[@]}" "${build[@]}" --require-hashes --requirement "$work/pyvips"
 target=(--only-binary=:all: --python-version "$python" --implementation cp)
 for platform in "${platforms[@]}"; do target+=(--platform "$platform"); done
-"${pip[@]}" download "${target[@]}" --dest "$wheels" --find-links "$wheels" --constraint constraints.txt "$wheels"/srwatchd-*.whl
-"${pip[@]}" download --no-deps --dest "$wheels" pip
+"${pip[@]}" download "${target[@]}" --no-deps --require-hashes --dest "$wheels" --requirement "$work/wheels"
+"${pip[@]}" download --no-deps --require-hashes --dest "$wheels" --requirement "$work/pip"
 
 version=$(basename "$wheels"/srwatchd-*.whl | cut -d- -f2)
 name=srwatchd-$version-linux-$machine-python$python

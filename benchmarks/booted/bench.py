@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import random
 import shutil
 import subprocess
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +73,8 @@ class Bench:
                 if answer.returncode != 0:
                     raise RuntimeError(f"make-archive.sh: {answer.stdout[-1000:]} {answer.stderr[-1000:]}")
                 self._archive = Path(answer.stdout.splitlines()[-1])
+            if stray := _unpinned(self._archive):
+                raise RuntimeError(f"in no list of packaging/: {', '.join(stray)}")
         return self._archive
 
     def installed(self) -> Layers:
@@ -108,6 +112,20 @@ class Bench:
             file.write_text(config or box.layout.config(), encoding="utf-8")
         with booted(machine) if boot else _discarded(machine):
             yield box
+
+
+def _unpinned(archive: Path) -> list[str]:
+    """The wheels that neither a list has by its hash nor a build of ours has made."""
+    pinned = "".join((ROOT / "packaging" / f"{name}.lock").read_text(encoding="utf-8") for name in ("runtime", "build"))
+    found = []
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = member.name.rpartition("/")[2]
+            if name.endswith(".whl") and not name.startswith(("srwatchd-", "pyvips-")):
+                file = tar.extractfile(member)
+                if file is None or hashlib.file_digest(file, "sha256").hexdigest() not in pinned:
+                    found.append(name)
+    return found
 
 
 @contextlib.contextmanager
