@@ -26,6 +26,8 @@ __all__ = ["step_errors", "step_kills", "worker_kills"]
 
 _FILLER_BYTES: Final = 64 << 20
 _DRAIN_SECONDS: Final = 60.0
+_HEALED_SECONDS: Final = 180.0
+"""A hold is looked at every 30 s in the end, and a slow machine does the job twice."""
 _QUICK: Final = {"settle": "0.5 s", "grace": "1 s"}
 
 
@@ -168,7 +170,7 @@ def _refused_at(step: Step, error: str, service: Service, dropper: Dropper, rng:
             until(lambda: _settled(service), 2.0, "done")
         filler.unlink()
         try:
-            until(lambda: _settled(service) or not service.running, _DRAIN_SECONDS, "done after all")
+            until(lambda: _settled(service) or not service.running, _HEALED_SECONDS, "done after all")
         except NotInTimeError as late:
             folders = service.status().get("folders")
             result.problems.append(f"{error} at {step}: {late}: {folders}: {_left(service.site)}")
