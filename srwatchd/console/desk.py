@@ -16,6 +16,7 @@ from srwatchd.console.imports import Imports
 from srwatchd.console.ledgerview import LedgerView
 from srwatchd.console.live import Pulse, Spaces
 from srwatchd.console.originals import Originals
+from srwatchd.console.pictureworkers import PictureWorkers
 from srwatchd.console.renditions import Renditions
 from srwatchd.console.uploads import Uploads
 from srwatchd.console.upscaling import Upscaling
@@ -57,11 +58,8 @@ class Desk:
         self.upscaling = Upscaling(self)
         self.imports = Imports(self)
         self.originals = Originals(config)
-        self.renditions = Renditions(
-            self.state / "renditions",
-            memory_limit=config.console.memory_limit,
-            most=config.console.renditions.max_size,
-        )
+        self.workers = PictureWorkers(config.console.memory_limit)
+        self.renditions = Renditions(self.state / "renditions", self.workers, most=config.console.renditions.max_size)
         self.uploads = Uploads(config)
         self._disks = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
         self._pending = 0
@@ -78,6 +76,7 @@ class Desk:
         await self.imports.close()
         await self.upscaling.close()
         await self.renditions.close()
+        await self.workers.close()
         await self.verifier.close()
         self.uploads.close()
         self.gate.close()

@@ -17,14 +17,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.console.refusals import DeclinedError
-from srwatchd.console.restingcrew import RestingCrew
 from srwatchd.console.shelf import Shelf
 from srwatchd.errors import PermanentError, SrwatchdError, TransientError
-from srwatchd.pipeline.memory import Allotment, plan_renditions
-from srwatchd.worker.launch import SpawnSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from srwatchd.console.pictureworkers import PictureWorkers
 
 __all__ = ["Counts", "Rendition", "Renditions", "View"]
 
@@ -32,18 +31,11 @@ _VERSION: Final = 1
 """Goes up when pictures are made in another way."""
 _SECONDS: Final = 60.0
 _MOST_WAITING: Final = 256
-_NICE: Final = 5
 _AGAIN: Final = frozenset({"worker_died", "worker_killed"})
 _TRIES: Final = 2
 _MOST_FAILURES: Final = 512
 _FAILURE_SECONDS: Final = 60.0
 _TYPES: Final = {"jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
-_HEAP: Final = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 19),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 20),
-}
-"""As the daemon's codec workers have it."""
 _SOON: Final = {"Retry-After": "2"}
 _HINT: Final = "Raise console.memory_limit, or download the file and look at it there."
 
@@ -88,26 +80,14 @@ class _Making:
 
 
 class Renditions:
-    """The renditions in ``folder``, at most ``most`` bytes; ``memory_limit`` is the console's. Of one event loop."""
+    """The renditions in ``folder``, at most ``most`` bytes, made by ``workers``. Of one event loop."""
 
-    def __init__(self, folder: Path, *, memory_limit: int, most: int) -> None:
+    def __init__(self, folder: Path, workers: PictureWorkers, *, most: int) -> None:
         self.counts = Counts()
         self.shelf = Shelf(folder, most)
-        self._plan = plan_renditions(memory_limit)
-        self._lendable = Allotment(self._plan.codec)
+        self._workers = workers
         self._makings: dict[str, _Making] = {}
         self._failures: collections.OrderedDict[str, tuple[float, SrwatchdError]] = collections.OrderedDict()
-        self._crew = RestingCrew(
-            SpawnSettings(
-                role="codec",
-                tasks="srwatchd.pipeline.codec_tasks:TASKS",
-                data_limit=self._plan.limit,
-                threads=1,
-                nice=_NICE,
-                environment=_HEAP,
-            ),
-            count=self._plan.workers,
-        )
 
     @property
     def in_flight(self) -> int:
@@ -115,13 +95,12 @@ class Renditions:
         return len(self._makings)
 
     async def close(self) -> None:
-        """Make nothing more and end the workers."""
+        """Make nothing more."""
         tasks = [each.task for each in self._makings.values()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self._crew.close()
 
     async def shown(self, source: int, view: View, *, max_pixels: int) -> Rendition:
         """``view`` of the picture behind the descriptor ``source``, which stays the caller's.
@@ -203,18 +182,18 @@ class Renditions:
         """What a worker says of the picture that it has made, within its share of the memory or, alone, with all."""
         params = {"view": asdict(view), "max_pixels": max_pixels}
         tries = 1
-        memory = self._plan.share
+        memory = self._workers.share
         while True:
             try:
-                async with self._lendable.lent(memory), self._crew.worker() as worker:
+                async with self._workers.lent(memory) as worker:
                     making.begun = True
                     return await worker.call("render", {**params, "memory": memory}, descriptors, deadline=_SECONDS)
             except PermanentError as error:
                 if error.code != "too_large_for_memory":
                     raise
-                if memory == self._plan.codec:
+                if memory == self._workers.all:
                     raise PermanentError(error.code, error.message, hint=_HINT) from error
-                memory = self._plan.codec
+                memory = self._workers.all
             except TransientError as error:
                 if error.code not in _AGAIN or tries == _TRIES:
                     raise DeclinedError(503, error.code, error.message, headers=_SOON) from error

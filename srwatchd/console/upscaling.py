@@ -15,9 +15,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from srwatchd.codec.formats import extension
 from srwatchd.config import implied_id
 from srwatchd.console.ledgertail import LedgerTail
 from srwatchd.console.refusals import DeclinedError
+from srwatchd.console.transcode import transcoded
 from srwatchd.control.socket import ask
 from srwatchd.errors import HINTS
 from srwatchd.intake.names import display
@@ -125,9 +127,11 @@ class Upscaling:
         size: int | None,
         who: Person,
         gone: Callable[[], Awaitable[None]],
+        wanted: tuple[str, ...] = (),
     ) -> Enlarged:
         """The result of the picture in ``body``, dropped under ``name``, which nobody else uses.
 
+        ``wanted`` are formats that will do, the first one rather than others; none: as it comes.
         ``gone()`` returns when the client has gone away, and is only waited for once all of ``body`` has come. Raises
         DeclinedError: 422 with what the job failed of, 504 when it takes too long, 503 when the daemon does not serve
         the folder, 499 when nobody is there to be answered; and what an upload raises.
@@ -154,9 +158,22 @@ class Upscaling:
         descriptor = await asyncio.to_thread(_take, folder.done, path)
         if descriptor is None:
             raise DeclinedError(410, "file_gone", "somebody has taken the result", headers=_about(ticket, seconds))
+        form, name = str(line.get("srwatchd.result.format", "")), str(path).rpartition("/")[2]
+        if wanted and form not in wanted:
+            form = wanted[0]
+            descriptor = await self._transcoded(folder, descriptor, form)
+            name = f"{name.rpartition('.')[0]}{extension(form)}"
         self.counts.answered += 1
-        form = str(line.get("srwatchd.result.format", ""))
-        return Enlarged(descriptor, str(path).rpartition("/")[2], form, ticket.job, seconds)
+        return Enlarged(descriptor, name, form, ticket.job, seconds)
+
+    async def _transcoded(self, folder: Folder, descriptor: int, wanted: str) -> int:
+        """The result in another format; the descriptor of the first one is closed."""
+        desk = self._desk
+        try:
+            place = desk.state / "upscale"
+            return await transcoded(desk.workers, desk.config, folder, descriptor, wanted=wanted, place=place)
+        finally:
+            os.close(descriptor)
 
     async def _refuse_unserved(self, folder: Folder) -> None:
         """Raise unless the daemon works on the folder: nobody waits minutes for a hold."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from srwatchd.codec.vips import pyvips
+from srwatchd.console.pictureworkers import PictureWorkers
 from srwatchd.console.refusals import DeclinedError
 from srwatchd.console.renditions import Renditions, View
 from srwatchd.console.shelf import Shelf
@@ -34,11 +35,13 @@ def within(folder, use, *, memory_limit=512 * MIB, most=64 * MIB):
     """What ``use(renditions)`` gives, with workers that end afterwards."""
 
     async def run():
-        renditions = Renditions(folder, memory_limit=memory_limit, most=most)
+        workers = PictureWorkers(memory_limit)
+        renditions = Renditions(folder, workers, most=most)
         try:
             return await use(renditions)
         finally:
             await renditions.close()
+            await workers.close()
 
     before = set(os.listdir("/proc/self/fd"))
     result = asyncio.run(run())
@@ -65,7 +68,7 @@ async def looked_at(renditions, path, view=None, max_pixels=LOTS):
 
 
 def states(renditions):
-    pool = renditions._crew._pool
+    pool = renditions._workers.crew._pool
     return [] if pool is None else [each.phase for each in pool.states()]
 
 
@@ -194,7 +197,7 @@ def test_large_pictures_get_all_the_memory_or_figures(folder):
             await looked_at(renditions, huge, View(64))
         assert caught.value.code == "too_large_for_memory"
         assert "console.memory_limit" in caught.value.hint
-        assert renditions._crew._pool.restarts == 0
+        assert renditions._workers.crew._pool.restarts == 0
 
     within(folder, use)
 
@@ -226,7 +229,7 @@ def test_workers_that_die_are_the_console_s_trouble(folder):
     async def killed(renditions, times):
         pids = set()
         while len(pids) < times:
-            for each in renditions._crew._pool.states() if renditions._crew._pool else ():
+            for each in renditions._workers.crew._pool.states() if renditions._workers.crew._pool else ():
                 if each.op == "render" and each.pid not in pids:
                     pids.add(each.pid)
                     os.kill(each.pid, 9)
@@ -251,9 +254,9 @@ def test_workers_rest_when_there_is_nothing_to_do(folder):
     path = file(folder)
 
     async def use(renditions):
-        renditions._crew._rest = 0.05
+        renditions._workers.crew._rest = 0.05
         await looked_at(renditions, path, View(20))
-        crew = renditions._crew
+        crew = renditions._workers.crew
         await until(lambda: crew.resting and not crew._ending)
         assert (await looked_at(renditions, path, View(21)))[0] == (21, 14)
 

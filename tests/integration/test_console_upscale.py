@@ -14,6 +14,7 @@ from commands import files_below, png, size_of, small_model, small_scale, srwatc
 from console_bench import Console
 from daemon_bench import Service
 
+from srwatchd.codec.vips import pyvips
 from srwatchd.config import find_models
 
 MODEL = small_model()
@@ -94,6 +95,31 @@ def test_a_picture_in_the_enlarged_one_out(site, tmp_path):
     wait_for(lambda: not left(service))
 
 
+@pytest.mark.parametrize(
+    ("query", "accept", "kind"),
+    [
+        ({"format": "same"}, "image/webp", "png"),
+        ({"format": "webp"}, "*/*", "webp"),
+        ({"format": "jpeg"}, "*/*", "jpeg"),
+        ({}, "image/tiff;q=0.9, text/html", "tiff"),
+        ({}, "image/avif, image/png", "png"),
+        ({}, "text/html, image/*", "png"),
+    ],
+)
+def test_another_format_when_it_is_asked_for(site, query, accept, kind):
+    """By ``format``, else by Accept; the picture is the same."""
+    service, console = site
+    query = {"model": MODEL, **query}
+    answer = console.client.post("/api/v1/upscale", params=query, content=png(24, 16), headers={"Accept": accept})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == f"image/{kind}"
+    image = pyvips().Image.new_from_buffer(answer.content, "")
+    assert (image.width, image.height) == (24 * small_scale(), 16 * small_scale())
+    top = image.numpy()[2, 2].astype(int)
+    assert abs(top - (40, 60, 90)).max() < 25
+    wait_for(lambda: not left(service))
+
+
 def test_what_cannot_be_enlarged_gives_the_job_s_own_code(site):
     """422 with code and hint of docs/errors.md and the job; the picture is not kept."""
     service, console = site
@@ -120,6 +146,10 @@ def test_what_is_not_understood(site):
     for form in (b"--x\r\nno form at all", b"--x\r\n\r\nabc\r\n--x--", b"nothing", b"--x\r\nA: " + b"b" * 20000):
         assert refusal(asked(console, form, headers=kind), 400)["code"] == "bad_request"
     assert refusal(asked(console, png(), headers={"Content-Type": "multipart/form-data"}), 400)
+    for query in ({"format": "heic"}, {"format": ""}):
+        assert console.client.post("/api/v1/upscale", params=query, content=png()).status_code == 422
+    both = [("file", ("a.png", png(), "image/png")), ("format", (None, "bmp"))]
+    assert refusal(console.client.post("/api/v1/upscale", files=both), 422)["code"] == "bad_request"
     assert not left(service)
 
 

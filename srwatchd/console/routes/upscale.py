@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, get_args
 
 from fastapi import APIRouter, Query
 from starlette.requests import ClientDisconnect, Request
@@ -24,10 +24,17 @@ _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _FORM: Final = {
     "schema": {
         "type": "object",
-        "properties": {"file": {"type": "string", "format": "binary"}, "model": {"type": "string"}},
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            "model": {"type": "string"},
+            "format": {"type": "string"},
+        },
         "required": ["file"],
     }
 }
+Format = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "gif"]
+_FORMATS: Final = get_args(Format)
+_ANYTHING: Final = frozenset({"", "*/*", "image/*", "application/octet-stream"})
 _STEM: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _ENDINGS: Final = frozenset(ending for each in FORMATS.values() for ending in each.extensions)
 _LONGEST_STEM: Final = 48
@@ -60,6 +67,7 @@ async def upscale(
     who: Operator,
     request: Request,
     model: Annotated[str | None, Query(max_length=64, description="Needed when more than one is offered.")] = None,
+    format: Annotated[Format | None, Query(description="Of the answer; without one, and without Accept: same.")] = None,  # noqa: A002 - the word of the command line
 ) -> Response:
     """The picture in the body, or in the form's part `file`, enlarged by `model`: a job of the daemon like any other.
 
@@ -68,7 +76,7 @@ async def upscale(
     """
     with desk.upscaling.turn():
         try:
-            made = await _enlarged(desk, who, request, model)
+            made = await _enlarged(desk, who, request, model, format)
         except ClientDisconnect:
             raise DeclinedError(499, "upload_broken", "whoever asked has gone") from None
     return FileBody(
@@ -85,14 +93,20 @@ async def upscale(
     )
 
 
-async def _enlarged(desk: Desk, who: Person, request: Request, model: str | None) -> Enlarged:
+async def _enlarged(desk: Desk, who: Person, request: Request, model: str | None, format_: str | None) -> Enlarged:
     kind = request.headers.get("content-type", "")
     told = request.headers.get("content-length", "")
     if not kind.startswith("multipart/form-data"):
         folder = desk.upscaling.folder(model)
         size = int(told) if told.isdecimal() else None
         return await desk.upscaling.enlarged(
-            folder, _name(""), request.stream(), size=size, who=who, gone=lambda: _gone(request)
+            folder,
+            _name(""),
+            request.stream(),
+            size=size,
+            who=who,
+            gone=lambda: _gone(request),
+            wanted=_wanted(request, format_),
         )
     form = await read_form(
         kind,
@@ -105,10 +119,29 @@ async def _enlarged(desk: Desk, who: Person, request: Request, model: str | None
         if form.descriptor < 0:
             raise DeclinedError(400, "bad_request", "the form has no part 'file'", hint="curl -F file=@picture.png ...")
         return await desk.upscaling.enlarged(
-            folder, _name(form.filename), form.body(), size=form.size, who=who, gone=lambda: _gone(request)
+            folder,
+            _name(form.filename),
+            form.body(),
+            size=form.size,
+            who=who,
+            gone=lambda: _gone(request),
+            wanted=_wanted(request, format_ or form.texts.get("format")),
         )
     finally:
         form.close()
+
+
+def _wanted(request: Request, asked: str | None) -> tuple[str, ...]:
+    """The formats that will do: the one that is asked for, or those of Accept unless it takes anything."""
+    if asked is not None:
+        if asked not in _FORMATS:
+            hint = f"There are {', '.join(_FORMATS)}."
+            raise DeclinedError(422, "bad_request", f"nothing here writes the format {asked!r}", hint=hint)
+        return () if asked == "same" else (asked,)
+    kinds = [each.partition(";")[0].strip().lower() for each in request.headers.get("accept", "").split(",")]
+    if set(kinds) & _ANYTHING:
+        return ()
+    return tuple(kind.removeprefix("image/") for kind in kinds if kind.removeprefix("image/") in _FORMATS)
 
 
 async def _gone(request: Request) -> None:
