@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from srwatchd.console.desk import Desk
     from srwatchd.console.history import Alarm
-    from srwatchd.console.shapes import Daemon, Folder, Job, Verification
+    from srwatchd.console.ledgershapes import Verification
+    from srwatchd.console.shapes import Daemon, Folder, Job
 
 __all__ = ["attention"]
 

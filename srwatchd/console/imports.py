@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from srwatchd.console.modelshapes import Import, ImportStep
 from srwatchd.console.refusals import DeclinedError
-from srwatchd.console.shapes import Error, Import, ImportStep
+from srwatchd.console.shapes import Error
 from srwatchd.intake.names import display
 from srwatchd.storage import host_errors
 

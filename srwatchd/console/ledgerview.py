@@ -11,8 +11,8 @@ from srwatchd.audit import export, segments
 from srwatchd.audit.segments import first_sequence, open_segment
 from srwatchd.console.jobs import shown_fields
 from srwatchd.console.ledgerfiles import Looks, lines_from
+from srwatchd.console.ledgershapes import LedgerLine, LedgerLines, LedgerState, Segment
 from srwatchd.console.refusals import DeclinedError
-from srwatchd.console.shapes import LedgerLine, LedgerLines, LedgerState, Segment
 from srwatchd.intake.names import display
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ to be done with a file is asked for by its job. Times are RFC 3339, UTC, as the 
 plain numbers. Fields are only ever added.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,22 +18,12 @@ __all__ = [
     "Folders",
     "Health",
     "Hold",
-    "Import",
-    "ImportStarted",
-    "ImportStep",
     "Job",
     "JobDetail",
     "Jobs",
-    "LedgerLine",
-    "LedgerLines",
-    "LedgerState",
     "Live",
     "Login",
     "Minute",
-    "Model",
-    "ModelCheck",
-    "ModelDetail",
-    "Models",
     "Outcome",
     "Picture",
     "Queue",
@@ -41,14 +31,13 @@ __all__ = [
     "Retried",
     "Role",
     "Running",
-    "Segment",
     "Session",
+    "Shape",
     "Source",
     "Space",
     "Throughput",
     "TimelineEntry",
     "Uploaded",
-    "Verification",
     "WaitingFile",
 ]
 
@@ -57,11 +46,13 @@ Outcome = Literal["running", "delivered", "quarantined", "released", "failed"]
 """``failed``: `srwatchd upscale` gave the picture up; its source stays where it is."""
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """What every one of them has in common: nothing but the fields it names."""
+
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
 
-class Error(_Shape):
+class Error(Shape):
     """What went wrong. ``code`` is stable and one of docs/errors.md."""
 
     code: str
@@ -70,13 +61,13 @@ class Error(_Shape):
     """What a person can do."""
 
 
-class ErrorAnswer(_Shape):
+class ErrorAnswer(Shape):
     """The body of every answer from 400 on."""
 
     error: Error
 
 
-class Health(_Shape):
+class Health(Shape):
     """Whether the service works: ``degraded`` when a person is needed, ``down`` when the daemon does not answer."""
 
     status: Literal["ok", "degraded", "down"]
@@ -85,14 +76,14 @@ class Health(_Shape):
     """The console's version."""
 
 
-class Login(_Shape):
+class Login(Shape):
     """Who wants in."""
 
     name: str = Field(min_length=1, max_length=64)
     password: str = Field(min_length=1, max_length=1024)
 
 
-class Session(_Shape):
+class Session(Shape):
     """Who is asking. Without ``user`` and ``role`` nobody is; ``login_needed`` says whether that matters."""
 
     user: str | None
@@ -102,7 +93,7 @@ class Session(_Shape):
     """What the browser prefers of the languages that there are."""
 
 
-class Daemon(_Shape):
+class Daemon(Shape):
     """The daemon as the console finds it."""
 
     running: bool
@@ -116,7 +107,7 @@ class Daemon(_Shape):
     hint: str | None = None
 
 
-class Attention(_Shape):
+class Attention(Shape):
     """One thing that needs a person, the most pressing first."""
 
     kind: Literal["hold", "file", "error", "ledger", "daemon", "disk"]
@@ -130,7 +121,7 @@ class Attention(_Shape):
     since: str | None = None
 
 
-class Queue(_Shape):
+class Queue(Shape):
     """How much there is to do, over all folders."""
 
     waiting: int
@@ -138,7 +129,7 @@ class Queue(_Shape):
     retrying: int
 
 
-class Running(_Shape):
+class Running(Shape):
     """A picture in work."""
 
     job: str | None
@@ -156,7 +147,7 @@ class Running(_Shape):
     """Of the source; 0 until it is known."""
 
 
-class Minute(_Shape):
+class Minute(Shape):
     """What ended in one minute."""
 
     at: str
@@ -166,7 +157,7 @@ class Minute(_Shape):
     """Of results."""
 
 
-class Throughput(_Shape):
+class Throughput(Shape):
     """The last hour by minutes, oldest first; the two figures are the mean of the last five minutes."""
 
     pictures_per_minute: float
@@ -174,7 +165,7 @@ class Throughput(_Shape):
     minutes: list[Minute]
 
 
-class Hold(_Shape):
+class Hold(Shape):
     """Why a folder stands still."""
 
     code: str
@@ -183,7 +174,7 @@ class Hold(_Shape):
     since: str
 
 
-class Space(_Shape):
+class Space(Shape):
     """The disk with the least room among those of a folder's done, error, archive and inbox."""
 
     free: int
@@ -193,7 +184,7 @@ class Space(_Shape):
     """Below this the folder is held."""
 
 
-class WaitingFile(_Shape):
+class WaitingFile(Shape):
     """A file that has been in the inbox for long, or that needs a person."""
 
     name: str
@@ -202,7 +193,7 @@ class WaitingFile(_Shape):
     seconds: int
 
 
-class Folder(_Shape):
+class Folder(Shape):
     """One hot folder. What the daemon knows is null while it does not answer."""
 
     id: str
@@ -231,13 +222,13 @@ class Folder(_Shape):
     """One of the folders behind POST /api/v1/upscale."""
 
 
-class Folders(_Shape):
+class Folders(Shape):
     """All hot folders of the configuration, in its order."""
 
     folders: list[Folder]
 
 
-class Picture(_Shape):
+class Picture(Shape):
     """What is in a file, and whether the file is still there (null: its disk does not say)."""
 
     format: str | None
@@ -257,7 +248,7 @@ class Result(Picture):
     name: str | None
 
 
-class Job(_Shape):
+class Job(Shape):
     """One picture's way, as the ledger tells it."""
 
     job: str
@@ -286,7 +277,7 @@ class Job(_Shape):
     """Its source lies in the error folder and can be put back."""
 
 
-class Jobs(_Shape):
+class Jobs(Shape):
     """A page of the history, newest first. ``total`` counts what fits the filters; ``next`` is null at the end."""
 
     jobs: list[Job]
@@ -296,7 +287,7 @@ class Jobs(_Shape):
     """False while the ledger is still being read: some of the history is missing."""
 
 
-class TimelineEntry(_Shape):
+class TimelineEntry(Shape):
     """One line of the ledger about a job; ``seconds`` is how long the step took."""
 
     sequence: int
@@ -313,14 +304,14 @@ class JobDetail(Job):
     timeline: list[TimelineEntry]
 
 
-class Retried(_Shape):
+class Retried(Shape):
     """The source is back in the inbox."""
 
     folder: str
     name: str
 
 
-class Live(_Shape):
+class Live(Shape):
     """What a page shows of the present moment. Asked again and again with If-None-Match."""
 
     daemon: Daemon
@@ -333,130 +324,9 @@ class Live(_Shape):
     """The latest twelve that ended."""
 
 
-class Uploaded(_Shape):
+class Uploaded(Shape):
     """The file stands in the inbox under ``name``, which has a number when the wanted one was taken."""
 
     folder: str
     name: str
     size: int
-
-
-class LedgerLine(_Shape):
-    """One line of the ledger, as it was written."""
-
-    sequence: int
-    at: str
-    action: str
-    outcome: str
-    job: str | None
-    hash: str
-    fields: dict[str, Any]
-
-
-class LedgerLines(_Shape):
-    """A page of the ledger, newest first; ``before`` of the next page is ``next``, null at the beginning."""
-
-    lines: list[LedgerLine]
-    next: int | None
-
-
-class Verification(_Shape):
-    """A run of `srwatchd audit verify`, and what it said."""
-
-    state: Literal["running", "whole", "broken", "unchecked", "failed"]
-    started: str
-    ended: str | None = None
-    lines: int | None = None
-    faults: int | None = None
-    message: str | None = None
-    by: str | None = None
-    """The user who asked for it."""
-
-
-class Segment(_Shape):
-    """One file of the ledger."""
-
-    file: str
-    size: int
-    first_sequence: int | None
-
-
-class LedgerState(_Shape):
-    """The end of the chain, its files, and the last verification that this console was asked for."""
-
-    last_sequence: int
-    last_hash: str | None
-    last_at: str | None
-    segments: list[Segment]
-    verification: Verification | None
-
-
-class Model(_Shape):
-    """One model of the registry."""
-
-    name: str
-    scale: int
-    architecture: str
-    parameters: int | None
-    licence: str | None
-    sha256: str
-    origin: Literal["shipped", "imported"]
-    folders: list[str]
-    """The folders that use it."""
-    size: str
-    """Its variant, such as 8x32; empty where that is not known."""
-    scores: dict[str, dict[str, float]]
-    """By test set: ``psnr`` in dB, and what else was measured."""
-    engines: list[str]
-    """Those that run it right; empty: all."""
-    source: str
-    """Where an imported one comes from."""
-
-
-class ModelDetail(Model):
-    """One model with what is written about it."""
-
-    card: str | None
-    """The page about its family that comes with srwatchd, as Markdown; an imported one has none."""
-
-
-class Models(_Shape):
-    """All models, by name."""
-
-    models: list[Model]
-
-
-class ModelCheck(_Shape):
-    """Whether a model's file is the recorded one and works."""
-
-    name: str
-    ok: bool
-    message: str
-
-
-class ImportStarted(_Shape):
-    """An import has begun; ask for it under ``/api/v1/models/imports/{import}``."""
-
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
-
-    id: Annotated[str, Field(alias="import")]
-
-
-class ImportStep(_Shape):
-    """What an import is doing or has done."""
-
-    at: str
-    text: str
-
-
-class Import(_Shape):
-    """An import of a model, and how it ended."""
-
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
-
-    id: Annotated[str, Field(alias="import")]
-    state: Literal["running", "imported", "refused", "failed"]
-    file: str
-    steps: list[ImportStep]
-    model: str | None = None
-    error: Error | None = None

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from srwatchd.console.ledgershapes import Verification
 from srwatchd.console.refusals import DeclinedError
-from srwatchd.console.shapes import Verification
 from srwatchd.storage import open_directory, write_durably
 
 if TYPE_CHECKING:

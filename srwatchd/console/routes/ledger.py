@@ -8,8 +8,8 @@ from starlette.responses import StreamingResponse
 from srwatchd.audit import ACTIONS
 from srwatchd.console.access import Operator, Viewer
 from srwatchd.console.desk import TheDesk
+from srwatchd.console.ledgershapes import LedgerLines, LedgerState, Verification
 from srwatchd.console.refusals import DeclinedError, documented
-from srwatchd.console.shapes import LedgerLines, LedgerState, Verification
 
 __all__ = ["router"]
 

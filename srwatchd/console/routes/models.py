@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from srwatchd.config import Config, ModelSpec, data_path, find_models, verify_file
 from srwatchd.console.access import Operator, Viewer
 from srwatchd.console.desk import Desk, TheDesk
+from srwatchd.console.modelshapes import Import, ImportStarted, Model, ModelCheck, ModelDetail, Models
 from srwatchd.console.refusals import DeclinedError, documented
-from srwatchd.console.shapes import Import, ImportStarted, Model, ModelCheck, ModelDetail, Models
 from srwatchd.console.uploads import pieces
 from srwatchd.errors import ModelError
 from srwatchd.intake.names import display
