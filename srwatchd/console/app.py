@@ -120,7 +120,8 @@ async def _pages(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _named(route: APIRoute) -> str:
-    return route.name
+    """An operation's id: its part of the API and its name there."""
+    return "_".join((*map(str, route.tags), route.name))
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

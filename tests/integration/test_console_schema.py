@@ -78,6 +78,8 @@ def test_the_description_is_whole(console):
     """Every route says its errors in one shape, and every code of a shape's own is documented."""
     found = console.get("/openapi.json")
     assert found["openapi"].startswith("3.1")
+    operations = [each for methods in found["paths"].values() for each in methods.values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
             assert operation["summary"], (path, method)
