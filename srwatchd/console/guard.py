@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 
-from srwatchd.console.origin import Addresses, host_name
+from srwatchd.console.origin import Addresses, host_name, plain_address
 from srwatchd.console.refusals import DeclinedError, answer
 from srwatchd.errors import PermanentError
 
@@ -148,7 +148,7 @@ def _dress(message: Message, *, api: bool) -> None:
 
 def _own_address(scope: Scope) -> str:
     """The address at which the request came in: no name that somebody else could make lead here."""
-    address = str((scope.get("server") or ("",))[0])
+    address = plain_address(str((scope.get("server") or ("",))[0]))
     return f"[{address}]" if ":" in address else address
 
 

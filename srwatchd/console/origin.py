@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.types import Scope
 
-__all__ = ["Addresses", "host_name"]
+__all__ = ["Addresses", "host_name", "plain_address"]
 
 _HOST: Final = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _FORWARDED: Final = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded")
@@ -39,6 +39,8 @@ class Addresses:
         trusted proxy: what stands before it anybody can have written.
         """
         client = scope.get("client")
+        if client is not None:
+            client = scope["client"] = (plain_address(str(client[0])), client[1])
         if client is not None and self._trusts(str(client[0])):
             told = [each.strip() for each in ",".join(headers.getlist("x-forwarded-for")).split(",") if each.strip()]
             for address in reversed(told):
@@ -57,9 +59,17 @@ class Addresses:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
         return any(parsed.version == each.version and parsed in each for each in self._trusted)
+
+
+def plain_address(address: str) -> str:
+    """An address of IPv4 that a socket for both kinds shows as one of IPv6, as what it is."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return address if mapped is None else str(mapped)
 
 
 def _is_address(text: str) -> bool:
