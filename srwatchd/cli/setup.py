@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
 
 from srwatchd.cli.options import json_option, print_json
 from srwatchd.config import find_models, init_text, load, missing_models
+from srwatchd.daemon.equipment import missing_equipment
 from srwatchd.daemon.folderids import KNOWN, FolderIds
 from srwatchd.daemon.places import Places
 from srwatchd.daemon.premises import make_destinations
@@ -57,6 +59,7 @@ def check_config(ctx: click.Context, file: Path, as_json: bool) -> None:
     try:
         config = load(file)
         problems = tuple(missing_models(config, find_models(config.models_dir)))
+        problems += tuple(asyncio.run(missing_equipment(config)))
     except ConfigurationError as error:
         problems = error.problems
     if as_json:

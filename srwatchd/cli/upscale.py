@@ -201,6 +201,8 @@ class _Lines(_Silent):
     def chosen(self, choice: Choice) -> None:
         """Which engine, and why."""
         click.echo(f"{choice.model}: {choice.reason}")
+        for each in choice.warnings:
+            click.echo(each, err=True)
 
     def ended(self, result: Result) -> None:
         """What became of a picture."""
@@ -219,7 +221,8 @@ class _Bar(_Silent):
 
     def chosen(self, choice: Choice) -> None:
         """Which engine, and why."""
-        self._progress.console.print(f"{choice.model}: {choice.reason}", markup=False, highlight=False)
+        for each in (f"{choice.model}: {choice.reason}", *choice.warnings):
+            self._progress.console.print(each, markup=False, highlight=False)
 
     def ended(self, result: Result) -> None:
         """What became of a picture."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from srwatchd.config import data_path
+from srwatchd.engine.accelerators import visible
 from srwatchd.errors import ModelError, TransientError
 from srwatchd.pipeline.memory import plan_memory
 from srwatchd.pipeline.scratch import Scratch
@@ -93,7 +94,7 @@ class Crew:
             SpawnSettings(
                 role="infer",
                 tasks="srwatchd.pipeline.inference_tasks:TASKS",
-                data_limit=plan.inference_limit(threads),
+                data_limit=plan.inference_limit(threads, accelerated=_accelerated(settings.engine.device)),
                 threads=threads,
                 environment=_INFERENCE_THREADS,
                 confinement=Confinement(
@@ -134,8 +135,15 @@ class Crew:
                 if attempt == _CHOOSE_ATTEMPTS:
                     raise ModelError("model_unusable", f"{spec.name}: {error.message}", hint=error.hint) from error
             else:
-                return Choice(**{**answer, "others": tuple(answer["others"])})
+                tuples = {key: tuple(answer[key]) for key in ("others", "warnings")}
+                return Choice(**{**answer, **tuples})
         raise AssertionError
+
+    async def check_equipment(self) -> None:
+        """Raise ModelError ``engine_unavailable`` unless a worker finds the engine and device asked for."""
+        params = {**self._machine, "engine": self._settings.engine.name}
+        async with self.inference.worker() as worker:
+            await worker.call("equipment", params, deadline=_CHOOSE_SECONDS)
 
     def stages(self, choices: dict[str, Choice]) -> Stages:
         """What the workers do with pictures, with the models that ``choices`` (by name) are about."""
@@ -147,3 +155,8 @@ class Crew:
             machine=self._machine,
             memory=self._memory,
         )
+
+
+def _accelerated(device: str) -> bool:
+    """Whether a worker may come to load the driver of an accelerator."""
+    return bool(visible()) if device == "auto" else device != "cpu"

@@ -154,7 +154,9 @@ async def _workers(config: Config, specs: list[ModelSpec], report: dict[str, Any
 def _engine(choice: Choice) -> Finding:
     """Which engine a model got; one alone leaves nobody to ask when a result looks wrong."""
     found = f"{choice.reason}; tiles of {choice.tile} x {choice.tile}"
-    if "; not " in choice.reason:
+    if choice.warnings:
+        unused = [each for each in choice.warnings if each not in choice.reason]
+        found = "; ".join((found, *unused))
         remedy = "Work goes on without it; install or allow what it needs to have a second opinion and more speed."
         return warning("engine", choice.model, found, remedy)
     return ok("engine", choice.model, found)

@@ -25,6 +25,8 @@ _DISTRIBUTIONS: Final = (
     "click",
     "numpy",
     "opencv-contrib-python-headless",
+    "onnxruntime",
+    "onnxruntime-gpu",
     "openvino",
     "pydantic",
     "pyvips",
@@ -34,6 +36,8 @@ _DISTRIBUTIONS: Final = (
     "watchdog",
 )
 _OPTIONAL: Final = frozenset({"openvino"})
+_EXTRAS: Final = frozenset({"onnxruntime", "onnxruntime-gpu"})
+"""Of the extras onnx and cuda; they install over each other's files."""
 _RIVALS: Final = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 """Other builds of OpenCV, which install over the same files."""
 _DESCRIPTORS: Final = 512
@@ -174,7 +178,7 @@ def _versions() -> Iterator[Finding]:
     for name in _DISTRIBUTIONS:
         version = _version(name)
         if version is None:
-            missing.append(name)
+            missing += [] if name in _EXTRAS else [name]
         else:
             here.append(f"{name} {version}")
     here.append(f"{platform.system()} {platform.release()} {platform.machine()}")
@@ -186,6 +190,9 @@ def _versions() -> Iterator[Finding]:
             )
         else:
             yield problem("versions", name, "not installed", "Install srwatchd again with its dependencies.")
+    if all(_version(name) is not None for name in _EXTRAS):
+        remedy = "pip uninstall onnxruntime onnxruntime-gpu, then install one: pip install 'srwatchd[cuda]', or [onnx]."
+        yield warning("versions", "onnxruntime", "two builds of ONNX Runtime lie over the same files", remedy)
     for name in _RIVALS:
         if _version(name) is not None:
             remedy = f"pip uninstall {name}, then pip install --force-reinstall opencv-contrib-python-headless"

@@ -9,12 +9,14 @@ from srwatchd.daemon.jobrun import Verdict
 if TYPE_CHECKING:
     from srwatchd.daemon.folder import ServedFolder
     from srwatchd.daemon.jobrun import JobRun
+    from srwatchd.pipeline.stages import Choice
 
 __all__ = ["folder_report", "run_report"]
 
 
-def folder_report(folder: ServedFolder) -> dict[str, Any]:
-    """The part of ``srwatchd status --json`` that is about ``folder``."""
+def folder_report(folder: ServedFolder, choice: Choice | None = None) -> dict[str, Any]:
+    """The part of ``srwatchd status --json`` that is about ``folder``; without a ``choice`` its model is missing."""
+    engine = ("", "the model is missing", ()) if choice is None else (choice.engine, choice.reason, choice.warnings)
     return {
         "id": folder.config.id,
         "state": _state(folder),
@@ -27,7 +29,9 @@ def folder_report(folder: ServedFolder) -> dict[str, Any]:
         "quarantined": folder.counts[Verdict.QUARANTINED],
         "model": folder.config.model,
         "files": folder.waiting_files(),
-        "warnings": [] if folder.premises is None else folder.premises.warnings,
+        "engine": engine[0],
+        "engine_reason": engine[1],
+        "warnings": [*([] if folder.premises is None else folder.premises.warnings), *engine[2]],
     }
 
 

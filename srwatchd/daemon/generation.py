@@ -226,11 +226,7 @@ class Generation:
 
     def status(self) -> dict[str, Any]:
         """What ``srwatchd status --json`` prints."""
-        folders = []
-        for folder in self.folders.values():
-            choice = self._choices.get(folder.config.model)
-            engine = ("", "the model is missing") if choice is None else (choice.engine, choice.reason)
-            folders.append({**folder_report(folder), "engine": engine[0], "engine_reason": engine[1]})
+        folders = [folder_report(each, self._choices.get(each.config.model)) for each in self.folders.values()]
         runs = [] if self._dispatcher is None else list(self._dispatcher.runs.values())
         return {
             "version": __version__,
@@ -300,6 +296,8 @@ class Generation:
             choice = await self._crew.choose(spec)
             choices[spec.name] = choice
             _log.info("model", name=spec.name, engine=choice.engine, reason=choice.reason, tile=choice.tile)
+            for each in choice.warnings:
+                _log.warning("engine", model=spec.name, reason=each)
             fields = {
                 "srwatchd.model.name": spec.name,
                 "srwatchd.model.scale": spec.scale,

@@ -19,6 +19,7 @@ from srwatchd.control.socket import ControlServer
 from srwatchd.daemon import log
 from srwatchd.daemon.clock import AgeClock
 from srwatchd.daemon.crashes import STEADY_SECONDS, Crashes
+from srwatchd.daemon.equipment import check_equipment
 from srwatchd.daemon.generation import Generation
 from srwatchd.daemon.hooks import Hooks
 from srwatchd.daemon.lasting import Lasting
@@ -292,6 +293,8 @@ class Daemon:
         self._wish = _Wish.NOTHING  # what is wished for from here on is another wish
         try:
             config = await asyncio.to_thread(self._loaded_again)
+            if config.engine != self._config.engine:
+                await check_equipment(config)
         except (ConfigurationError, FatalError) as error:
             _log.error("configuration refused, the old one stays", reason=error.message)
             self._tally.refused = True

@@ -34,7 +34,7 @@ class Network(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it runs: ``cpu``, ``gpu`` or ``npu``."""
+        """Where it runs: ``cpu``, ``gpu``, ``npu`` or ``cuda``."""
         ...
 
     @property
@@ -69,8 +69,20 @@ class Engine(Protocol):
         """Why this engine cannot be used on this machine, or None when it can."""
         ...
 
+    def installed(self) -> bool:
+        """Whether its library is here at all; ``auto`` passes over an engine that nobody has installed."""
+        ...
+
+    def reads(self, spec: ModelSpec) -> bool:
+        """Whether it takes a file of this kind at all; ``auto`` passes over an engine that does not."""
+        ...
+
     def devices(self) -> tuple[str, ...]:
         """The devices that are present, ``cpu`` first; none when the engine is not available."""
+        ...
+
+    def lacks(self, device: str) -> str | None:
+        """Why an available engine cannot compute on ``device`` here, or None when it can."""
         ...
 
     def open(self, spec: ModelSpec, *, device: str = "auto", precision: str = "f32", threads: int = 0) -> Network:
@@ -79,7 +91,8 @@ class Engine(Protocol):
         ``device`` is ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``auto``; ``precision`` is the least that is allowed, an
         engine that has only a better one uses that; ``threads`` 0 leaves the number to the engine. Call it in the
         process's main thread. Raises ``ModelError("engine_unavailable")`` when engine or device is missing, and
-        ``ModelError("model_missing" | "model_unusable")`` when the file is missing or cannot be loaded.
+        ``ModelError("model_missing" | "model_unusable")`` when the file is missing, of another kind or cannot be
+        loaded.
         """
         ...
 

@@ -1,7 +1,7 @@
 """How much memory a tile takes, how large it may therefore be, and how long it should take. Pure.
 
-The figures are measured peaks of resident memory (OpenCV 5.0, OpenVINO 2026.4, float32, two threads, tiles of 96 to
-384 pixels, colour without alpha, 8 and 16 bit), rounded up. Memory grows with the tile's
+The figures are measured peaks of resident memory (OpenCV 5.0, OpenVINO 2026.4, ONNX Runtime 1.32, float32, two
+threads, tiles of 96 to 384 pixels, colour without alpha, 8 and 16 bit), rounded up. Memory grows with the tile's
 area, by the feature maps at the input's size and by the planes at the output's size.
 """
 
@@ -38,13 +38,16 @@ _MEASURED: Final[dict[tuple[str, str], tuple[int, int]]] = {
     ("openvino", "fsrcnn"): (350, 35),
     ("openvino", "espcn"): (480, 36),
     ("openvino", "lapsrn"): (0, 255),
+    ("onnxruntime", "fsrcnn"): (540, 37),
+    ("onnxruntime", "espcn"): (560, 36),
+    ("onnxruntime", "lapsrn"): (0, 300),
 }
 _PUBLIC_LAPSRN: Final = 336_512
 """Multiplications of a level of the LapSRN that was measured, per pixel that goes into the level: 64 channels."""
 _LEAST_SHARE: Final = 0.25
 
 # EDSR: bytes per feature channel and input pixel, and bytes per output pixel
-_RESIDUAL: Final[dict[str, tuple[int, int]]] = {"opencv": (20, 52), "openvino": (14, 46)}
+_RESIDUAL: Final[dict[str, tuple[int, int]]] = {"opencv": (20, 52), "openvino": (14, 46), "onnxruntime": (20, 43)}
 _UNKNOWN_ENGINE: Final = "opencv"
 
 

@@ -27,7 +27,12 @@ _MEMORY_WORDS: Final = (
     "out_of_device_memory",
     "std::length_error",
     "can't alloc",
+    "alloc_failed",
+    "memoryallocation",
+    "outofmemory",
 )
+_ONNX_RUNTIME: Final = "onnxruntime."
+"""Where its exceptions are from; they have no class in common but Exception, and are not imported for this."""
 
 
 @contextlib.contextmanager
@@ -48,11 +53,17 @@ def running(spec: ModelSpec, engine: str) -> Iterator[None]:
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
-    except (MemoryError, RuntimeError, cv2.error) as error:
+    except Exception as error:
+        if not isinstance(error, MemoryError | RuntimeError | cv2.error) and not _of_onnx_runtime(error):
+            raise
         text = " ".join(str(error).split())
         if _memory(error, text):
             raise TransientError("out_of_memory", f"{what}: not enough memory") from error
         raise ModelError("model_unusable", f"{what}: {text[:300]}") from error
+
+
+def _of_onnx_runtime(error: Exception) -> bool:
+    return type(error).__module__.startswith(_ONNX_RUNTIME)
 
 
 def _memory(error: Exception, text: str) -> bool:

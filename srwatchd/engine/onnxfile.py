@@ -1,4 +1,4 @@
-"""ONNX networks: what one takes and gives, and the two changes that it may need to run on tiles of any size.
+"""ONNX networks: what one takes and gives, and the changes that it may need to run on tiles of any size.
 
 Field numbers are those of onnx.proto. A network that was exported for one size is set free of it, where nothing but
 the declared sizes and the pixel shuffle (written as Reshape, Transpose, Reshape) depends on it.
@@ -17,7 +17,7 @@ from srwatchd.engine.wire import Field, WireError, encode, field, first, integer
 if TYPE_CHECKING:
     from srwatchd.engine.wire import Bytes
 
-__all__ = ["FLOAT", "HALF", "Onnx", "Operation", "Port", "Tensor", "freed", "is_onnx", "read_onnx"]
+__all__ = ["FLOAT", "HALF", "Onnx", "Operation", "Port", "Tensor", "freed", "is_onnx", "only_output", "read_onnx"]
 
 FLOAT: Final = 1
 HALF: Final = 10
@@ -134,6 +134,23 @@ def freed(network: Onnx) -> Onnx | None:
         is_port = each.number in (_INPUT, _OUTPUT) and text(parse(_bytes(each)), 1) in ports
         graph.append(field(each.number, _any_size(_bytes(each))) if is_port else each)
     return replace(network, operations=_shuffled(network), graph=tuple(graph))
+
+
+def only_output(network: Onnx, name: str) -> Onnx:
+    """The network with the one output ``name`` and what it takes to get there; LapSRN has one for each of its levels.
+
+    Raises :class:`WireError` when there is no such output.
+    """
+    if name not in (each.name for each in network.outputs):
+        raise WireError(f"it has no output {name!r}")
+    wanted, needed = {name}, []
+    for each in reversed(network.operations):  # an ONNX graph is in order: what is taken was given before
+        if wanted & set(each.outputs):
+            wanted |= set(each.inputs)
+            needed.append(each)
+    graph = [each for each in network.graph if each.number != _OUTPUT or text(parse(_bytes(each)), 1) == name]
+    outputs = tuple(each for each in network.outputs if each.name == name)
+    return replace(network, operations=tuple(reversed(needed)), outputs=outputs, graph=tuple(graph))
 
 
 def _bytes(one: Field) -> Bytes:

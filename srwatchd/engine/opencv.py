@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
+from srwatchd.engine.accelerators import missing_device
 from srwatchd.engine.base import plane_count
 from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
 from srwatchd.engine.failures import loading, running
+from srwatchd.engine.opencv_cuda import classic, lacks_cuda, put_on
 from srwatchd.engine.opencv_onnx import OpenCVOnnxNetwork
 from srwatchd.errors import ModelError
 
@@ -38,19 +40,21 @@ _EDSR_MEAN: Final = (103.1545782, 111.561547, 114.35629928)
 class OpenCVNetwork:
     """A network of ``cv2.dnn``; keeps the contract of :class:`~srwatchd.engine.base.Network`.
 
-    Only one of the two forms (8 bit, 16 bit) is loaded at a time: each holds the memory of its last tile.
+    Only one of the two forms (8 bit, 16 bit) is loaded at a time: each holds the memory of its last tile. On CUDA there
+    is only the second one, for both depths: ``dnn_superres`` cannot ask for the older engine that knows CUDA.
     """
 
     engine: Final = "opencv"
-    device: Final = "cpu"
-    precision: Final = "f32"
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, *, device: str = "cpu", precision: str = "f32") -> None:
         self.spec: Final = spec
+        self.device: Final = device
+        self._allowed: Final = precision
+        self.precision = "f32"
         # Its constructor registers the pixel shuffle behind a flag that is not atomic: here, in the main thread.
         self._superres: Any = _CV.dnn_superres.DnnSuperResImpl_create()
         self._raw: Any = None
-        self._superres_fits: Final = _superres_fits(spec)
+        self._superres_fits: Final = device == "cpu" and _superres_fits(spec)
         with loading(spec, self.engine):
             if self._superres_fits:
                 self._load_superres()
@@ -80,7 +84,8 @@ class OpenCVNetwork:
 
     def _load_raw(self) -> None:
         self._superres = _CV.dnn_superres.DnnSuperResImpl_create()
-        self._raw = _CV.dnn.readNetFromTensorflow(os.fspath(self.spec.path))
+        self._raw = _CV.dnn.readNetFromTensorflow(os.fspath(self.spec.path), **classic(self.device))
+        self.precision = put_on(self._raw, self.device, self._allowed)
 
     def _by_superres(self, tile: Samples) -> Samples:
         """BGR or luma through ``dnn_superres``."""
@@ -132,7 +137,7 @@ def _superres_fits(spec: ModelSpec) -> bool:
 
 
 class OpenCVEngine:
-    """OpenCV on the processor; keeps the contract of :class:`~srwatchd.engine.base.Engine`."""
+    """OpenCV on processors, and on CUDA if built so; keeps the contract of :class:`~srwatchd.engine.base.Engine`."""
 
     name: Final = "opencv"
 
@@ -144,17 +149,32 @@ class OpenCVEngine:
             return f"OpenCV {cv2.__version__} does not read TensorFlow files any more: install one below 6"
         return None
 
+    def installed(self) -> bool:
+        """See :class:`~srwatchd.engine.base.Engine`; nothing works without OpenCV."""
+        return True
+
+    def reads(self, spec: ModelSpec) -> bool:
+        """See :class:`~srwatchd.engine.base.Engine`; frozen graphs and ONNX."""
+        del spec
+        return True
+
     def devices(self) -> tuple[str, ...]:
         """See :class:`~srwatchd.engine.base.Engine`."""
-        return ("cpu",)
+        return tuple(device for device in ("cpu", "cuda") if self.lacks(device) is None)
+
+    def lacks(self, device: str) -> str | None:
+        """See :class:`~srwatchd.engine.base.Engine`."""
+        if device == "cuda":
+            return lacks_cuda()
+        return None if device == "cpu" else "OpenCV has no such device"
 
     def open(self, spec: ModelSpec, *, device: str = "auto", precision: str = "f32", threads: int = 0) -> Network:
-        """See :class:`~srwatchd.engine.base.Engine`; it computes in f32 whatever less ``precision`` allows."""
-        del precision
+        """See :class:`~srwatchd.engine.base.Engine`; ``auto`` is the processor, which computes in f32 in any case."""
         if (reason := self.available()) is not None:
             raise ModelError("engine_unavailable", f"opencv: {reason}")
-        if device not in ("auto", "cpu"):
-            raise ModelError("engine_unavailable", f"the opencv engine computes on the cpu only, not on {device!r}")
+        device = "cpu" if device == "auto" else device
+        if (reason := self.lacks(device)) is not None:
+            raise missing_device(self.name, device, reason, self.devices())
         onnx = spec.path.suffix == ".onnx"
         if not onnx and spec.architecture not in _ALGORITHMS:
             raise ModelError("model_unusable", f"{spec.name}: dnn_superres knows no {spec.architecture!r}")
@@ -162,4 +182,5 @@ class OpenCVEngine:
             raise ModelError("model_missing", f"{spec.name}: there is no file {os.fspath(spec.path)!r}")
         if threads > 0:
             _CV.setNumThreads(threads)
-        return OpenCVOnnxNetwork(spec) if onnx else OpenCVNetwork(spec)
+        network = OpenCVOnnxNetwork if onnx else OpenCVNetwork
+        return network(spec, device=device, precision=precision)

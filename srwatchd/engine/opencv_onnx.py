@@ -12,6 +12,7 @@ from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
 from srwatchd.engine.failures import loading, running
 from srwatchd.engine.onnxshuffle import without_depth_to_space
+from srwatchd.engine.opencv_cuda import classic, put_on
 from srwatchd.engine.wire import WireError
 from srwatchd.errors import ModelError
 
@@ -30,17 +31,17 @@ class OpenCVOnnxNetwork:
     """An ONNX network of ``cv2.dnn``; keeps the contract of :class:`~srwatchd.engine.base.Network`."""
 
     engine: Final = "opencv"
-    device: Final = "cpu"
-    precision: Final = "f32"
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, *, device: str = "cpu", precision: str = "f32") -> None:
         self.spec: Final = spec
+        self.device: Final = device
         with loading(spec, self.engine):
             try:
                 model = without_depth_to_space(spec.path.read_bytes())
             except WireError as error:
                 raise ModelError("model_unusable", f"{spec.name} on the opencv engine: {error}") from error
-            self._network: Final = _CV.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
+            self._network: Final = _CV.dnn.readNetFromONNX(np.frombuffer(model, np.uint8), **classic(device))
+            self.precision: Final = put_on(self._network, device, precision)
 
     @property
     def bytes_per_input_pixel(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from srwatchd.engine.accelerators import missing_device
 from srwatchd.engine.base import PRECISIONS, plane_count
 from srwatchd.engine.budget import CACHED_TILES, bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
@@ -161,9 +162,24 @@ class OpenVINOEngine:
             return f"openvino does not start: {' '.join(str(error).split())[:200]}"
         return None if devices else "openvino finds no device"
 
+    def installed(self) -> bool:
+        """See :class:`~srwatchd.engine.base.Engine`; every installation should have it, so that its lack is said."""
+        return True
+
+    def reads(self, spec: ModelSpec) -> bool:
+        """See :class:`~srwatchd.engine.base.Engine`; frozen graphs and ONNX."""
+        del spec
+        return True
+
     def devices(self) -> tuple[str, ...]:
         """See :class:`~srwatchd.engine.base.Engine`."""
         return self._devices() if self.available() is None else ()
+
+    def lacks(self, device: str) -> str | None:
+        """See :class:`~srwatchd.engine.base.Engine`."""
+        if device not in _DEVICES:
+            return "OpenVINO has no such device"
+        return None if device in self._devices() else f"OpenVINO finds no {device.upper()}, or may not use its driver"
 
     def open(
         self, spec: ModelSpec, *, device: str = "auto", precision: str = "f32", threads: int = 0
@@ -172,8 +188,8 @@ class OpenVINOEngine:
         if (reason := self.available()) is not None:
             raise ModelError("engine_unavailable", f"openvino: {reason}")
         present = self._devices()
-        if device not in ("auto", *present):
-            raise ModelError("engine_unavailable", f"openvino finds no {device!r} here, only {', '.join(present)}")
+        if device != "auto" and (reason := self.lacks(device)) is not None:
+            raise missing_device(self.name, device, reason, present)
         if not os.path.isfile(spec.path):
             raise ModelError("model_missing", f"{spec.name}: there is no file {os.fspath(spec.path)!r}")
         if device == "auto" and "gpu" in present:

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from srwatchd.engine.accelerators import REMEDIES, missing_device, visible
+from srwatchd.engine.onnxruntime import OnnxRuntimeEngine
 from srwatchd.engine.opencv import OpenCVEngine
 from srwatchd.engine.openvino import OpenVINOEngine
 from srwatchd.engine.smoke import smoke_test
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
     from srwatchd.engine.base import Engine, Network
 
-__all__ = ["Choice", "EngineSettings", "choose", "engines"]
+__all__ = ["Choice", "EngineSettings", "check_equipment", "choose", "engines"]
 
 _SPOILED: Final = ("model_missing", "model_altered")
 """What no other engine can help."""
@@ -53,7 +55,7 @@ class Choice:
 
     ``timings`` is seconds per megapixel of input for each that works ("openvino cpu"), ``others`` the names of the
     engines that work besides the chosen one, fastest first, ``seconds_per_megapixel`` that of the chosen one.
-    ``reason`` is a sentence for the log.
+    ``reason`` is a sentence for the log; ``warnings`` say what is here and could not be used.
     """
 
     engine: str
@@ -63,6 +65,7 @@ class Choice:
     seconds_per_megapixel: float
     timings: dict[str, float] = field(hash=False)
     others: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,12 @@ class _Working:
 
 def engines() -> tuple[Engine, ...]:
     """Every engine of this build, each whether it is available here or not; the reference first."""
-    return OpenCVEngine(), OpenVINOEngine()
+    return OpenCVEngine(), OpenVINOEngine(), OnnxRuntimeEngine()
+
+
+def check_equipment(settings: EngineSettings, *, among: Sequence[Engine] | None = None) -> None:
+    """Raise ``ModelError("engine_unavailable")`` unless the engine and the device that ``settings`` name are here."""
+    _candidates(settings, _wanted(settings, among))
 
 
 def choose(
@@ -85,40 +93,87 @@ def choose(
     spec: ModelSpec,
     *,
     among: Sequence[Engine] | None = None,
+    accelerators: Callable[[], Mapping[str, str]] = visible,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Network, Choice]:
     """Open ``spec`` as ``settings`` ask, smoke-test it, and say why it runs where it does.
 
-    ``auto`` opens the model on every engine and device that is there (an NPU only by name), times each on a small
-    tile after a warm-up, and keeps the fastest one that passes. Raises ``ModelError``: ``engine_unavailable`` when
-    the engine or device asked for is missing, ``model_unusable`` when the model fails on all of them,
-    ``model_missing``; and ``TransientError("out_of_memory")`` when memory was all that was missing.
+    ``auto`` opens the model on every engine that is installed and reads it, and on every device that is there (an NPU
+    only by name), times each on a small tile after a warm-up, and keeps the fastest one that passes. What fails, and an
+    accelerator (its kind and node, as ``accelerators`` finds them) that no engine can use, becomes a warning. Raises
+    ``ModelError``: ``engine_unavailable`` when the engine or device asked for is missing, ``model_unusable`` when the
+    model fails on all of them, ``model_missing``; and ``TransientError("out_of_memory")`` when memory was all that was
+    missing.
     """
-    offered = {engine.name: engine for engine in (engines() if among is None else among)}
-    if settings.name != "auto" and settings.name not in offered:
-        raise ModelError("engine_unavailable", f"this build has no {settings.name!r} engine, only {', '.join(offered)}")
-    wanted = offered if settings.name == "auto" else {settings.name: offered[settings.name]}
+    wanted = _wanted(settings, among)
+    if settings.name == "auto":
+        wanted = [engine for engine in wanted if engine.reads(spec)]
+    candidates = _candidates(settings, wanted)
     working: list[_Working] = []
     failures: dict[str, SrwatchdError] = {}
-    for engine in wanted.values():
-        for device in _devices(engine, settings.device):
-            try:
-                working.append(_tried(engine, device, settings, spec, clock))
-            except (ModelError, TransientError) as error:
-                if error.code in _SPOILED:
-                    raise
-                failures[f"{engine.name} {device}"] = error
+    for engine, device in candidates:
+        try:
+            working.append(_tried(engine, device, settings, spec, clock))
+        except (ModelError, TransientError) as error:
+            if error.code in _SPOILED:
+                raise
+            failures[f"{engine.name} {device}"] = error
     if not working:
         raise _failure(spec, failures)
     working.sort(key=lambda one: one.seconds)
-    return working[0].network, _choice(working, failures, auto=settings.name == "auto")
+    unused = _unused(wanted, candidates, accelerators()) if settings.device == "auto" else ()
+    return working[0].network, _choice(working, failures, unused, auto=settings.name == "auto")
 
 
-def _devices(engine: Engine, wanted: str) -> tuple[str, ...]:
-    """What to try on ``engine``; at least one, so that its refusal is on record."""
-    if wanted != "auto":
-        return (wanted,)
+def _wanted(settings: EngineSettings, among: Sequence[Engine] | None) -> list[Engine]:
+    """The engine that is named, or all that are installed."""
+    offered = {engine.name: engine for engine in (engines() if among is None else among)}
+    if settings.name == "auto":
+        return [engine for engine in offered.values() if engine.installed()]
+    if settings.name not in offered:
+        raise ModelError("engine_unavailable", f"this build has no {settings.name!r} engine, only {', '.join(offered)}")
+    return [offered[settings.name]]
+
+
+def _candidates(settings: EngineSettings, wanted: Sequence[Engine]) -> list[tuple[Engine, str]]:
+    """What to try; an engine that is not available is tried all the same, so that its refusal is on record.
+
+    Raises ``engine_unavailable`` when the named engine is missing, or no engine has the named device.
+    """
+    reasons = {engine.name: engine.available() for engine in wanted}
+    if settings.name != "auto" and (reason := reasons[settings.name]) is not None:
+        raise ModelError("engine_unavailable", f"{settings.name}: {reason}")
+    if settings.device == "auto":
+        return [(engine, device) for engine in wanted for device in _devices(engine)]
+    lacking = {engine.name: reasons[engine.name] or engine.lacks(settings.device) for engine in wanted}
+    if all(lacking.values()):
+        present = dict.fromkeys(device for engine in wanted for device in engine.devices())
+        who = settings.name if settings.name != "auto" else "no engine here"
+        raise missing_device(
+            who, settings.device, "; ".join(f"{name}: {why}" for name, why in lacking.items()), present
+        )
+    return [(engine, settings.device) for engine in wanted if lacking[engine.name] is None]
+
+
+def _devices(engine: Engine) -> tuple[str, ...]:
     return tuple(device for device in engine.devices() if device != "npu") or ("auto",)
+
+
+def _unused(
+    wanted: Sequence[Engine], candidates: Sequence[tuple[Engine, str]], found: Mapping[str, str]
+) -> tuple[str, ...]:
+    """A sentence for each accelerator that is here and that nothing was tried on."""
+    used = {device for _, device in candidates}
+    said = []
+    for kind, node in found.items():
+        if kind not in used:
+            why = "; ".join(
+                f"{engine.name}: {reason}"
+                for engine in wanted
+                if engine.available() is None and (reason := engine.lacks(kind)) is not None
+            )
+            said.append(f"{node} is here, and no engine can use it ({why}). {REMEDIES[kind]}")
+    return tuple(said)
 
 
 def _tried(
@@ -132,21 +187,24 @@ def _tried(
     return _Working(network, smoke_test(network, clock=clock).seconds_per_megapixel)
 
 
-def _choice(working: Sequence[_Working], failures: Mapping[str, SrwatchdError], *, auto: bool) -> Choice:
+def _choice(
+    working: Sequence[_Working], failures: Mapping[str, SrwatchdError], unused: Sequence[str], *, auto: bool
+) -> Choice:
     best = working[0]
     timings = {one.label: round(one.seconds, 4) for one in working}
     times = ", ".join(f"{label} {seconds:.3g} s" for label, seconds in timings.items())
     why = "the fastest that works" if auto else "as configured"
-    missing = "".join(f"; not {label}: {error.message}" for label, error in failures.items())
+    missing = tuple(f"not {label}: {error.message}" for label, error in failures.items())
     others = dict.fromkeys(one.network.engine for one in working if one.network.engine != best.network.engine)
     return Choice(
         engine=best.network.engine,
         device=best.network.device,
         precision=best.network.precision,
-        reason=f"{best.label} in {best.network.precision} is {why} (per megapixel: {times}){missing}",
+        reason="; ".join((f"{best.label} in {best.network.precision} is {why} (per megapixel: {times})", *missing)),
         seconds_per_megapixel=best.seconds,
         timings=timings,
         others=tuple(others),
+        warnings=(*missing, *unused),
     )
 
 

@@ -87,6 +87,8 @@ def reach(params: dict[str, Any], _descriptors: list[int], progress: Progress) -
 def attempt(params: dict[str, Any], descriptors: list[int], progress: Progress) -> dict[str, Any]:
     """Try the model on one engine; its enlarged known picture goes into the descriptor."""
     engine, spec, said = _engine(params["engine"]), _spec(params), _said(progress)
+    if not engine.reads(spec):
+        raise ModelError("engine_unavailable", f"{engine.name} reads no such files")
     said("loading it")
     network: Network = engine.open(spec, device="cpu", threads=int(params["threads"]))
     measured = bool(params["measure"])

@@ -14,7 +14,7 @@ from srwatchd.config.models import read_manifest, verify_file
 from srwatchd.engine.budget import tile_bytes, tile_for
 from srwatchd.engine.memory import private, room, trim
 from srwatchd.engine.picture import upscale_rasters
-from srwatchd.engine.select import choose
+from srwatchd.engine.select import check_equipment, choose
 from srwatchd.errors import ModelError
 from srwatchd.storage import WriteBehind
 
@@ -45,6 +45,13 @@ class Inference:
         self._networks: dict[tuple[str, _Settings], Network] = {}
         self._bare = 0
 
+    def equipment(
+        self, params: dict[str, Any], _descriptors: list[int], _progress: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Whether the engine and the device that the configuration names are here."""
+        check_equipment(_settings(params))
+        return {}
+
     def choose(
         self, params: dict[str, Any], _descriptors: list[int], _progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
@@ -60,6 +67,7 @@ class Inference:
             "engine": choice.engine,
             "others": list(choice.others),
             "reason": choice.reason,
+            "warnings": list(choice.warnings),
             "seconds_per_megapixel": choice.seconds_per_megapixel,
             "tile": tile_for(spec, choice.engine, room(int(params["memory"]) + others)),
         }
@@ -145,4 +153,9 @@ def _mapped(descriptor: int, pages: list[Page], *, write: bool) -> list[Samples]
 
 
 _inference: Final = Inference()
-TASKS: Final = {"choose": _inference.choose, "rest": _inference.rest, "upscale": _inference.upscale}
+TASKS: Final = {
+    "choose": _inference.choose,
+    "equipment": _inference.equipment,
+    "rest": _inference.rest,
+    "upscale": _inference.upscale,
+}

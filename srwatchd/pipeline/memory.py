@@ -37,6 +37,8 @@ _RESERVED_PER_THREAD: Final = 20 * _MIB
 """What libraries reserve and never touch (stacks of threads, arenas of allocators): ``VmData`` less ``RssAnon``. The
 kernel counts it for ``RLIMIT_DATA``; memory it is not.
 """
+_RESERVED_BY_DRIVERS: Final = 8 << 30
+"""The same for the driver of a GPU. A guess: none was at hand to be looked at."""
 _CONSOLE: Final = 72 * _MIB
 _CONSOLE_LIBRARIES: Final = 36 * _MIB
 _RENDERING: Final = 120 * _MIB
@@ -83,9 +85,13 @@ class MemoryPlan:
         """The hard ``RLIMIT_DATA`` of a codec worker; each operation gets a lower one of its own."""
         return _CODEC_IDLE + self.alone + self.alone // 4 + _RESERVED
 
-    def inference_limit(self, threads: int) -> int:
-        """``RLIMIT_DATA`` of an inference worker with ``threads`` threads: a net, well above what the plan allows."""
-        return self.inference_memory + self.inference // 4 + _RESERVED + _RESERVED_PER_THREAD * threads
+    def inference_limit(self, threads: int, *, accelerated: bool = False) -> int:
+        """``RLIMIT_DATA`` of an inference worker with ``threads`` threads: a net, well above what the plan allows.
+
+        ``accelerated``: it may load the driver of an accelerator.
+        """
+        limit = self.inference_memory + self.inference // 4 + _RESERVED + _RESERVED_PER_THREAD * threads
+        return limit + (_RESERVED_BY_DRIVERS if accelerated else 0)
 
 
 def plan_memory(limit: int, workers: int) -> MemoryPlan:

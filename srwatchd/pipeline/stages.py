@@ -84,6 +84,8 @@ class Choice:
     reason: str
     seconds_per_megapixel: float
     tile: int
+    warnings: tuple[str, ...] = ()
+    """What is here and could not be used, with the remedy."""
 
 
 @dataclass(slots=True)

@@ -27,6 +27,8 @@ _UNITS: Final = ("srwatchd.service", "srwatchd@.service")
 _OWN_DROP_IN: Final = "10-configuration.conf"
 _NEWER: Final = ((253, "notify-reload"), (254, "restart-steps"))
 """Drop-ins for what systemd can do from a version on."""
+_NOTHING_COMPILED: Final = frozenset({"opencv", "onnxruntime"})
+"""Engines that run under MemoryDenyWriteExecute on the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,8 @@ def remove_steps(place: Installation) -> list[Step]:
 def _chosen(config: Config, version: int) -> Iterator[tuple[str, str]]:
     """The names of the drop-ins that this configuration and this systemd call for, and why."""
     yield from ((name, f"systemd {version}") for least, name in _NEWER if version >= least)
-    if config.engine.name == "opencv":
-        yield "opencv", "engine.name is opencv, which compiles nothing at run time"
+    if config.engine.name in _NOTHING_COMPILED and config.engine.device in ("auto", "cpu"):
+        yield "opencv", f"engine.name is {config.engine.name}, which compiles nothing at run time"
     if config.engine.device not in ("auto", "cpu"):
         yield "gpu", f"engine.device is {config.engine.device}"
     if any(folder.source.samba_audit_log is not None for folder in config.folders):

@@ -12,6 +12,7 @@ import os
 import sys
 import sysconfig
 from dataclasses import dataclass
+from glob import glob
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import srwatchd
@@ -26,8 +27,15 @@ _LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib
 _LINKER: Final = ("/etc/ld.so.cache",)
 _PROCESSORS: Final = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm")
 _SELF: Final = "/proc/self"
-_DEVICES: Final = ("/dev/dri", "/dev/accel")
-_DRIVERS: Final = ("/sys", "/etc/OpenCL", "/usr/share/libdrm")
+_DEVICES: Final = (
+    *("/dev/dri", "/dev/accel"),
+    *("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/nvidia-caps"),
+)
+_CARDS: Final = "/dev/nvidia[0-9]*"
+_DRIVERS: Final = (
+    *("/sys", "/etc/OpenCL", "/usr/share/libdrm"),
+    *("/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/proc/sys/vm", "/etc/nvidia", "/usr/share/nvidia"),
+)
 
 _REASONS: Final = {
     ("landlock", errno.ENOSYS): "this kernel is built without it",
@@ -105,7 +113,7 @@ def confine(settings: Confinement) -> tuple[Measure, ...]:
         _attempt("resource limits", _limits),
         _attempt("network namespace", _network),
         _attempt("capabilities", lambda: _capabilities(needed)),
-        _attempt("landlock", lambda: _landlock(files, _DEVICES if settings.devices else ())),
+        _attempt("landlock", lambda: _landlock(files, (*_DEVICES, *glob(_CARDS)) if settings.devices else ())),
         _attempt("seccomp", lambda: _seccomp(devices=settings.devices)),
     ]
     return tuple(measures)
@@ -153,7 +161,7 @@ def _capabilities(needed: Iterable[str]) -> str:
 
 
 def _landlock(files: Iterable[str], devices: Iterable[str]) -> str:
-    _pin(_SELF, *_PROCESSORS)
+    _pin(_SELF, *_PROCESSORS, *_DRIVERS)
     return f"abi {landlock.restrict(files, devices)}{_exceptions()}"
 
 

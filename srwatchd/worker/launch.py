@@ -80,6 +80,7 @@ def environment(settings: SpawnSettings) -> dict[str, str]:
     values = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     values["LC_ALL"] = "C.UTF-8"
     values["MALLOC_ARENA_MAX"] = "2"  # each arena of glibc reserves address space that RLIMIT_DATA counts
+    values["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime would start it when it is imported
     values["OPENBLAS_NUM_THREADS"] = "1"  # it would start them when it is loaded, before they can be confined
     root = str(Path(srwatchd.__file__).resolve().parent.parent)
     installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}

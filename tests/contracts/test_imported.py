@@ -102,8 +102,15 @@ def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def network(engine: Engine, spec: ModelSpec) -> Network:
-    return engine.open(spec, device="cpu")
+def readable(engine: Engine, spec: ModelSpec) -> ModelSpec:
+    if not engine.reads(spec):
+        pytest.skip(f"{engine.name} does not read {spec.path.suffix}, and there is no twin")
+    return spec
+
+
+@pytest.fixture(scope="module")
+def network(engine: Engine, readable: ModelSpec) -> Network:
+    return engine.open(readable, device="cpu")
 
 
 def enlarged(network: Network, source: np.ndarray, tile: int = 512) -> np.ndarray:
@@ -130,16 +137,18 @@ def test_it_passes_its_trial(network: Network) -> None:
 def test_engines_agree(spec: ModelSpec) -> None:
     """One picture, whatever computes it; at an odd size."""
     source = leaves(51)[:, :33].copy()
-    one, other = (enlarged(each.open(spec, device="cpu"), source).astype(int) for each in ENGINES.values())
-    assert np.abs(one - other).mean() <= 1.0
-    assert np.abs(one - other).max() <= 3
+    ready = [one for one in ENGINES.values() if one.available() is None and one.reads(spec)]
+    first, *others = (enlarged(each.open(spec, device="cpu"), source).astype(int) for each in ready)
+    for other in others:
+        assert np.abs(first - other).mean() <= 1.0
+        assert np.abs(first - other).max() <= 3
 
 
 @pytest.mark.parametrize("lie", [{"scale": 5}, {"receptive_radius": 0}])
-def test_a_false_fact_is_noticed(engine: Engine, spec: ModelSpec, lie: dict[str, Any]) -> None:
+def test_a_false_fact_is_noticed(engine: Engine, readable: ModelSpec, lie: dict[str, Any]) -> None:
     """A wrong scale or a radius that is too small does not pass."""
     with pytest.raises(ModelError) as caught:
-        try_out(engine.open(replace(spec, **lie), device="cpu"), said=lambda _step: None)
+        try_out(engine.open(replace(readable, **lie), device="cpu"), said=lambda _step: None)
     assert caught.value.code == "model_unusable"
 
 
@@ -154,8 +163,8 @@ def test_an_engine_that_failed_is_not_asked_again(engine: Engine, spec: ModelSpe
         choose(settings, replace(spec, engines=("another",)))
 
 
-def test_a_missing_file_is_named(engine: Engine, spec: ModelSpec) -> None:
+def test_a_missing_file_is_named(engine: Engine, readable: ModelSpec) -> None:
     """A model whose file is gone is ``model_missing``."""
     with pytest.raises(ModelError) as caught:
-        engine.open(replace(spec, path=Path(f"/nowhere/net{spec.path.suffix}")))
+        engine.open(replace(readable, path=Path(f"/nowhere/net{readable.path.suffix}")))
     assert caught.value.code == "model_missing"

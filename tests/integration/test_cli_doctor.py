@@ -294,7 +294,10 @@ def test_a_clock_that_was_never_set_is_a_warning():
 
 
 def test_versions_and_limits(config, monkeypatch):
-    """A missing dependency is a problem, a missing engine or a rival build a warning, few open files too."""
+    """A missing dependency is a problem, a missing engine or a rival build a warning, few open files too.
+
+    Both builds of ONNX Runtime are here, which lie over the same files as well.
+    """
     there = {"openvino": None, "click": None, "opencv-python": "4"}
 
     def version(name):
@@ -309,6 +312,7 @@ def test_versions_and_limits(config, monkeypatch):
     assert {name: level for name, level in found.items() if not name.startswith("memory")} == {
         "versions click": "problem",
         "versions openvino": "warning",
+        "versions onnxruntime": "warning",
         "versions opencv-python": "warning",
         "limits open files": "warning",
     }
@@ -379,7 +383,7 @@ def test_a_control_socket_that_cannot_be_used_is_a_warning(config, monkeypatch, 
 
 def test_an_engine_that_does_not_start_is_a_problem(config):
     """With the reason that the worker gives; the rest of the report is there."""
-    config.write_text(config.read_text() + "engine:\n  name: onnxruntime\n")
+    config.write_text(config.read_text() + "engine:\n  device: npu\n")
     status, found = diagnosis(config)
     model = load(config).folders[0].model
     assert (status, found[f"engine {model}"]["level"]) == (6, "problem")

@@ -77,6 +77,9 @@ def test_an_installation_is_whole_repeatable_and_taken_away(root):
     (root.parent / "config.yaml").write_text(CONFIG.replace("engine: {name: opencv}", ""))
     assert "changed: 2 files" in call(*install)
     assert not (root / UNITS / "srwatchd.service.d/20-opencv.conf").exists()
+    (root.parent / "config.yaml").write_text(CONFIG.replace("opencv}", "onnxruntime, device: cuda}"))
+    assert "changed: 1 files" in call(*install)
+    assert (root / UNITS / "srwatchd.service.d/20-gpu.conf").is_file()
     call("remove", "--root", root)
     made = {"etc/group", "etc/gshadow", "etc/passwd", "etc/shadow", "etc/group-", "etc/passwd-", "etc/.pwd.lock"}
     assert files(root) - before - made == {"etc/systemd/system/srwatchd.service.d/mine.conf"}

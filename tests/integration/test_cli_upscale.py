@@ -184,15 +184,17 @@ def test_an_interrupted_batch_leaves_whole_results_and_nothing_staged(tmp_path, 
     ("status", "words"),
     [
         (70, ("--model", "no_such_model", "--output", "out")),
-        (70, ("--model", MODEL, "--output", "out", "--engine", "onnxruntime")),
+        (70, ("--model", MODEL, "--output", "out", "--config", "npu.yaml")),
         (2, ("--model", MODEL, "--output", ".")),
         (2, ("--model", MODEL)),
         (2, ("--model", MODEL, "--output", "out", "--format", "bmp")),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_made(tmp_path, status, words):
-    """An unknown model or engine is 70, wrong usage 2; both say why, and no result appears."""
+    """An unknown model or a missing device is 70, wrong usage 2; both say why, and no result appears."""
     (tmp_path / "a.png").write_bytes(png())
+    folder = f"{{id: a, inbox: in, done: done, error: error, model: {MODEL}}}"
+    (tmp_path / "npu.yaml").write_text(f"engine: {{device: npu}}\nfolders: [{folder}]\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command("upscale", ".", *words), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

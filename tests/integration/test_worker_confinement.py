@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib.util
 import os
 import signal
 import socket
@@ -292,10 +293,12 @@ def test_every_format_is_decoded_encoded_and_verified(loop, codec, kind):
         assert os.fstat(shown).st_size > 0
 
 
-@pytest.mark.parametrize("engine", ["opencv", "openvino"])
+@pytest.mark.parametrize("engine", ["opencv", "openvino", "onnxruntime"])
 @pytest.mark.parametrize("architecture", ["fsrcnn", "edsr"])
-def test_both_engines_upscale(loop, codec, inference, architecture, engine):
-    """A confined inference worker loads, tests and runs models on both engines, with 8 and 16 bits."""
+def test_every_engine_upscales(loop, codec, inference, architecture, engine):
+    """A confined inference worker loads, tests and runs models on every engine, with 8 and 16 bits."""
+    if engine == "onnxruntime" and importlib.util.find_spec(engine) is None:
+        pytest.skip("onnxruntime is not installed")
     specs = [each for each in find_models(None).values() if each.architecture == architecture]
     if not specs:
         pytest.skip(f"no {architecture} is shipped")

@@ -86,10 +86,21 @@ class StandInEngine:
     missing: str | None = None
     failure: Exception | None = None
     present: tuple[str, ...] = ("cpu",)
+    absent: bool = False
+    unreadable: bool = False
     opened: list[tuple[str, str, int]] = field(default_factory=list)
 
     def available(self) -> str | None:
         return self.missing
+
+    def installed(self) -> bool:
+        return not self.absent
+
+    def reads(self, _model: ModelSpec) -> bool:
+        return not self.unreadable
+
+    def lacks(self, device: str) -> str | None:
+        return None if device in self.present else f"it has no {device}"
 
     def devices(self) -> tuple[str, ...]:
         return () if self.missing else self.present

@@ -32,6 +32,13 @@ NARROW = {2: 158_212, 4: 791_060, 8: 826_068}
         ("openvino", {"architecture": "espcn", "scale": 4}, 1016),
         ("openvino", LAPSRN | {"scale": 4}, 3973),
         ("openvino", EDSR | {"scale": 3}, 853),
+        ("onnxruntime", {"scale": 2}, 668),
+        ("onnxruntime", {"scale": 3}, 848),
+        ("onnxruntime", {"scale": 4}, 997),
+        ("onnxruntime", {"architecture": "espcn", "scale": 2}, 688),
+        ("onnxruntime", {"architecture": "espcn", "scale": 4}, 1099),
+        ("onnxruntime", EDSR | {"scale": 2, "macs_per_input_pixel": 160_992}, 820),
+        ("onnxruntime", EDSR | {"scale": 4, "macs_per_input_pixel": 171_648}, 1305),
     ],
 )
 def test_the_figures_are_above_what_was_measured(engine: str, changes: dict[str, object], measured: int) -> None:
@@ -48,6 +55,9 @@ def test_the_figures_are_above_what_was_measured(engine: str, changes: dict[str,
         ("openvino", 2, 495),
         ("openvino", 4, 1751),
         ("openvino", 8, 3587),
+        ("onnxruntime", 2, 784),
+        ("onnxruntime", 4, 3236),
+        ("onnxruntime", 8, 4683),
     ],
 )
 def test_a_narrower_pyramid_takes_less(engine: str, scale: int, measured: int) -> None:
@@ -69,7 +79,7 @@ def test_a_wider_network_takes_more() -> None:
     assert bytes_per_input_pixel(large, "openvino") > 2 * bytes_per_input_pixel(small, "openvino")
 
 
-@pytest.mark.parametrize("engine", ["opencv", "openvino", "something"])
+@pytest.mark.parametrize("engine", ["opencv", "openvino", "onnxruntime", "something"])
 @pytest.mark.parametrize("available", [64 * MIB, 200 * MIB, 3000 * MIB, 99_000 * MIB])
 def test_tiles_fit(engine: str, available: int) -> None:
     """A tile is a multiple of sixteen, fits, and is not larger than is useful."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from engine_standin import Clock, StandInEngine, spec
 
-from srwatchd.engine.select import choose
+from srwatchd.engine.select import check_equipment, choose
 from srwatchd.errors import ModelError, TransientError
 
 BROKEN = ModelError("model_unusable", "does not load")
@@ -35,7 +35,7 @@ def test_auto_takes_the_faster() -> None:
 
 def test_a_named_engine_is_taken() -> None:
     """A configuration that names the slower one gets it, with its device, precision and threads."""
-    clock, slow, fast = pair()
+    clock, slow, fast = pair(present=("cpu", "gpu"))
     wanted = settings(name="slow", device="gpu", precision="bf16", threads=3)
     network, choice = choose(wanted, spec(), among=[slow, fast], clock=clock)
     assert (network.engine, choice.device, choice.precision) == ("slow", "gpu", "bf16")
@@ -63,6 +63,8 @@ def test_auto_survives_an_engine_that_does_not_work(trouble: dict[str, Any]) -> 
     _, choice = choose(settings(), spec(), among=[slow, fast], clock=clock)
     assert choice.engine == "fast"
     assert "; not slow " in choice.reason
+    [said] = choice.warnings
+    assert said.startswith("not slow ")
 
 
 @pytest.mark.parametrize(
@@ -89,3 +91,67 @@ def test_an_unknown_engine_is_an_error() -> None:
     with pytest.raises(ModelError, match="only slow, fast") as caught:
         choose(settings(name="onnxruntime"), spec(), among=[slow, fast], clock=clock)
     assert caught.value.code == "engine_unavailable"
+
+
+@pytest.mark.parametrize("passed_over", [{"absent": True, "missing": "not installed"}, {"unreadable": True}])
+def test_auto_says_nothing_of_an_engine_that_is_not_meant(passed_over: dict[str, Any]) -> None:
+    """One that nobody installed, or that does not read such files, is no news; named it is an error."""
+    clock, slow, fast = pair(**passed_over)
+    _, choice = choose(settings(), spec(), among=[slow, fast], clock=clock, accelerators=dict)
+    assert (choice.engine, choice.others, choice.warnings) == ("fast", (), ())
+    assert not slow.opened
+    if "absent" in passed_over:
+        with pytest.raises(ModelError, match="not installed"):
+            check_equipment(settings(name="slow"), among=[slow, fast])
+
+
+def test_a_named_device_is_used_by_who_has_it() -> None:
+    """The engines without it are no news."""
+    clock, slow, fast = pair(present=("cpu", "cuda"))
+    _, choice = choose(settings(device="cuda"), spec(), among=[slow, fast], clock=clock, accelerators=dict)
+    assert (choice.engine, choice.device, choice.others, choice.warnings) == ("slow", "cuda", (), ())
+
+
+@pytest.mark.parametrize("name", ["auto", "slow"])
+@pytest.mark.parametrize("device", ["gpu", "npu", "cuda"])
+def test_a_named_device_that_is_missing_is_an_error(name: str, device: str) -> None:
+    """It says which, what there is instead, why, and what to do; nothing is opened."""
+    _, slow, fast = pair()
+    wanted = settings(name=name, device=device)
+    for ask in (
+        lambda: check_equipment(wanted, among=[slow, fast]),
+        lambda: choose(wanted, spec(), among=[slow, fast]),
+    ):
+        with pytest.raises(ModelError) as caught:
+            ask()
+        assert caught.value.code == "engine_unavailable"
+        assert f"{device!r} here" in caught.value.message
+        assert f"slow: it has no {device}" in caught.value.message
+        assert caught.value.message.endswith("there is: cpu")
+        assert "engine.device to auto" in caught.value.hint
+    assert not slow.opened
+
+
+def test_an_accelerator_that_nobody_can_use_is_a_warning() -> None:
+    """Under auto the next best works on, and the log says what is missing; who asks for the cpu hears nothing."""
+    clock, slow, fast = pair()
+    found = {"cuda": "/dev/nvidia0"}
+    _, choice = choose(settings(), spec(), among=[slow, fast], clock=clock, accelerators=lambda: found)
+    [said] = choice.warnings
+    assert said.startswith(
+        "/dev/nvidia0 is here, and no engine can use it (slow: it has no cuda; fast: it has no cuda)"
+    )
+    assert "srwatchd[cuda]" in said
+    assert (choice.engine, choice.device) == ("fast", "cpu")
+    _, quiet = choose(settings(device="cpu"), spec(), among=[slow, fast], clock=clock, accelerators=lambda: found)
+    assert quiet.warnings == ()
+
+
+def test_an_accelerator_that_fails_is_a_warning() -> None:
+    """Under auto the processor works on."""
+    clock = Clock()
+    broken = StandInEngine("gpu only", clock, failure=ModelError("model_unusable", "no kernel"), present=("cuda",))
+    fine = StandInEngine("fine", clock)
+    found = {"cuda": "/dev/nvidia0"}
+    _, choice = choose(settings(), spec(), among=[broken, fine], clock=clock, accelerators=lambda: found)
+    assert (choice.engine, choice.warnings) == ("fine", ("not gpu only cuda: no kernel",))

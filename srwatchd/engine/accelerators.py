@@ -1,0 +1,84 @@
+"""Accelerators that this machine shows, and what they need before an engine can use them.
+
+Only looked at from outside, by their device nodes and NVIDIA's driver library; no engine is loaded for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+from typing import TYPE_CHECKING, Final
+
+from srwatchd.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["REMEDIES", "exact_arithmetic", "missing_device", "nvidia_trouble", "visible"]
+
+REMEDIES: Final = {
+    "cpu": "Set engine.device to auto.",
+    "gpu": "Install the GPU's driver (intel-opencl-icd) and let the service use /dev/dri, or set engine.device to "
+    "auto; see docs/engines.md.",
+    "npu": "Install the NPU's driver and let the service use /dev/accel, or set engine.device to auto; see "
+    "docs/engines.md.",
+    "cuda": "Install srwatchd[cuda] and NVIDIA's driver and let the service use /dev/nvidia*, or set engine.device to "
+    "auto; see docs/engines.md.",
+}
+"""What to do when a device that is asked for is missing."""
+
+_INTEL: Final = "0x8086"
+_CARDS: Final = "/dev/nvidia[0-9]*"
+_RENDER_NODES: Final = "/dev/dri/renderD*"
+_VENDOR: Final = "/sys/class/drm/{name}/device/vendor"
+_DRIVER: Final = "libcuda.so.1"
+_ERRORS: Final = {100: "it finds no device", 803: "it does not fit the kernel's module", 999: "it does not start"}
+
+
+def missing_device(who: str, device: str, reason: str, present: Iterable[str]) -> ModelError:
+    """The error for a ``device`` that was asked for and that ``who`` cannot use: why, what there is, what to do."""
+    text = f"{who} cannot compute on {device!r} here ({reason}); there is: {', '.join(present) or 'nothing'}"
+    return ModelError("engine_unavailable", text, hint=REMEDIES[device])
+
+
+def visible() -> dict[str, str]:
+    """The kinds of accelerators that ``auto`` would use and whose nodes are there, each with a node.
+
+    An Intel GPU is ``gpu``, for OpenVINO; graphics of other makers are none of ours. A service whose unit gives it no
+    devices sees none.
+    """
+    found = {}
+    if cards := sorted(glob.glob(_CARDS)):
+        found["cuda"] = cards[0]
+    for node in sorted(glob.glob(_RENDER_NODES)):
+        if _vendor(os.path.basename(node)) == _INTEL:
+            found.setdefault("gpu", node)
+    return found
+
+
+def nvidia_trouble() -> str | None:
+    """Why NVIDIA's driver cannot be used by this process, or None when it finds a device; nothing is kept open."""
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+    except OSError:
+        return "NVIDIA's driver (libcuda.so.1) is not installed, or out of reach"
+    count = ctypes.c_int(0)
+    code = int(driver.cuInit(0)) or int(driver.cuDeviceGetCount(ctypes.byref(count)))
+    if code != 0:
+        return f"NVIDIA's driver: {_ERRORS.get(code, 'it does not start')} (error {code})"
+    return None if count.value > 0 else f"NVIDIA's driver: {_ERRORS[100]}"
+
+
+def exact_arithmetic() -> None:
+    """Have CUDA's libraries compute f32 in f32: they would round it to TF32 unasked. Nothing is cached on the disk."""
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+    os.environ["CUDA_CACHE_DISABLE"] = "1"
+
+
+def _vendor(name: str) -> str:
+    try:
+        with open(_VENDOR.format(name=name), encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
