@@ -1,6 +1,6 @@
 """Pin every file that an image or a wheelhouse is made of, by hash, for x86-64 and arm64.
 
-    python packaging/lock.py            writes runtime.lock and build.lock beside this file
+    python packaging/lock.py            writes runtime.lock, build.lock, onnx.lock and cuda.lock beside this file
     python packaging/lock.py --check    ends with 1 if they are not what it would write
 
 pip resolves what pyproject.toml asks for, at the versions in constraints.txt, once for each processor and Python,
@@ -84,8 +84,7 @@ def _wheels(requirements: list[str]) -> Pins:
 def _runtime(project: dict[str, Any]) -> Pins:
     wanted: list[str] = []
     sources: list[str] = []
-    extra: list[str] = project["project"]["optional-dependencies"]["console"]
-    for requirement in [*project["project"]["dependencies"], *extra]:
+    for requirement in [*project["project"]["dependencies"], *_asked_for(project, "console")]:
         plain = requirement.partition(";")[0].strip()  # the markers hold on both processors
         name = re.split(r"[^A-Za-z0-9_.-]", plain, maxsplit=1)[0]
         if name in _SOURCES:
@@ -94,6 +93,16 @@ def _runtime(project: dict[str, Any]) -> Pins:
         else:
             wanted.append(plain)
     return _wheels(wanted) | _pip("--no-deps", "--no-binary", ":all:", *sources)
+
+
+def _extra(project: dict[str, Any], extra: str, runtime: Pins) -> Pins:
+    """What ``extra`` brings besides ``runtime``."""
+    return {key: hashes for key, hashes in _wheels(_asked_for(project, extra)).items() if key not in runtime}
+
+
+def _asked_for(project: dict[str, Any], extra: str) -> list[str]:
+    wanted: list[str] = project["project"]["optional-dependencies"][extra]
+    return wanted
 
 
 def _text(name: str, what: str, pins: Pins) -> str:
@@ -111,8 +120,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     check = parser.parse_args().check
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    runtime = _runtime(project)
     lists = {
-        "runtime.lock": ("What srwatchd needs to run.", _runtime(project)),
+        "runtime.lock": ("What srwatchd needs to run.", runtime),
+        "onnx.lock": ("What the extra onnx adds to it.", _extra(project, "onnx", runtime)),
+        "cuda.lock": ("What the extra cuda adds to it.", _extra(project, "cuda", runtime)),
         "build.lock": (
             "What srwatchd's own wheel and pyvips are built with, and what installs them.",
             _wheels([*project["build-system"]["requires"], *_SOURCE_BUILD, *_INSTALLER]),
