@@ -37,6 +37,7 @@ __all__ = [
     "main",
     "metrics",
     "models",
+    "models_zh",
     "public",
     "rendered",
     "states",
@@ -45,6 +46,7 @@ __all__ = [
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCUMENTS: Final = (
     "README.md",
+    "README.zh-CN.md",
     "ARCHITECTURE.md",
     "docs/configuration.md",
     "docs/errors.md",
@@ -88,12 +90,21 @@ def formats() -> str:
 
 def models() -> str:
     """The shipped models as the manifest has them."""
+    return _models(("name", "scale", "parameters", *_SETS, "licence"))
+
+
+def models_zh() -> str:
+    """The same in Chinese."""
+    return _models(("名称", "倍数", "参数量", *_SETS, "许可"))
+
+
+def _models(titles: tuple[str, ...]) -> str:
     rows = []
     for spec in read_manifest(ROOT / "models" / "manifest.yaml").values():
         psnr = [f"{spec.scores[each]['psnr']:.2f}" if each in spec.scores else "" for each in _SETS]
         size = f"{spec.parameters:,}"
         rows.append((f"`{spec.name}`", f"x{spec.scale}", size, *psnr, spec.licence))
-    return _table(("name", "scale", "parameters", *_SETS, "licence"), rows)
+    return _table(titles, rows)
 
 
 def public() -> str:
@@ -129,7 +140,9 @@ def metrics() -> str:
 
 def rendered(text: str) -> str:
     """``text`` with every generated part as it should be. Raises KeyError for a part that nobody makes."""
-    makers = {each.__name__: each for each in (configuration, errors, formats, metrics, models, public, states)}
+    makers = {
+        each.__name__: each for each in (configuration, errors, formats, metrics, models, models_zh, public, states)
+    }
     return _PART.sub(lambda part: f"{part[1]}{makers[part[2]]()}\n{part[3]}", text)
 
 

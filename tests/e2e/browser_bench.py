@@ -19,7 +19,7 @@ __all__ = ["CHROMIUM", "Namespace", "Service", "dropped", "missing"]
 CHROMIUM = shutil.which("chromium")
 ALONE = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
 
-# The holder of a namespace: sets loopback up (SIOCSIFFLAGS with IFF_UP | IFF_RUNNING), says so, ends with its standard input.
+# The holder of a namespace: sets loopback up (SIOCSIFFLAGS with IFF_UP | IFF_RUNNING), says so, ends with its input.
 _HOLDER = """
 import fcntl, socket, struct, sys
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -81,7 +81,7 @@ class Service:
     def __enter__(self):
         with self._stack:
             self.daemon = self._stack.enter_context(self._process("run"))
-            wait_for(lambda: (self.folder / "var" / "control.sock").exists())
+            wait_for((self.folder / "var" / "control.sock").exists)
             console = self._stack.enter_context(self._process("console", "--port", "0", stdout=subprocess.PIPE))
             said = console.stdout.readline().decode()
             found = re.search(r"http://\S+", said)

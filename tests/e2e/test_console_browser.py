@@ -22,6 +22,7 @@ pytestmark = [
 
 HOSTILE = "<img src=x onerror=document.title=1>\u202egnp.png"
 
+
 def configuration(folder):
     model = small_model()
     text = f"""
@@ -106,7 +107,7 @@ def colours(page):
         const canvas = document.querySelector(".stage canvas");
         const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         const seen = new Set();
-        for (let at = 0; at < data.length; at += 404) seen.add(`${data[at]},${data[at + 1]},${data[at + 2]},${data[at + 3]}`);
+        for (let at = 0; at < data.length; at += 404) seen.add(data.slice(at, at + 4).join());
         return seen.size;
     }""")
 
@@ -134,7 +135,7 @@ def test_files_and_a_folder_are_dropped_enlarged_and_looked_at(page, service, tm
     wait_for(lambda: colours(page) > 20)
     assert page.locator("h1").inner_text().startswith("<img src=x onerror=document.title=1>")
     assert "\u202e" not in page.locator("body").inner_text()
-    assert f"{320 * scale:,} × {200 * scale:,}" in page.locator(".facts").inner_text().replace("\u00a0", " ")
+    assert f"{320 * scale:,} \u00d7 {200 * scale:,}" in page.locator(".facts").inner_text().replace("\u00a0", " ")
 
     page.get_by_role("button", name="8 screen pixels").click()
     assert page.locator(".stage canvas").get_attribute("data-scale") == "8.0000"
@@ -155,7 +156,7 @@ def test_files_and_a_folder_are_dropped_enlarged_and_looked_at(page, service, tm
 
 def test_the_tiles_of_a_picture_in_work_fill(page, service):
     """The queue is live: a slow picture appears with its tiles, and is among the results when it is through."""
-    put(service, "slow.png", png(1000, 800), "posters")
+    put(service, "slow.png", png(700, 500), "posters")
     page.wait_for_selector(".running li")
     wait_for(lambda: page.locator(".tiles .done").count() >= 1)
     assert "Enlarge" in page.locator(".running li").inner_text()

@@ -58,9 +58,9 @@ export function uploadList() {
     const counts = uploads.counts;
     const { sent, total } = uploads.bytes;
     element.hidden = counts.all === 0;
-    if (element.hidden) return;
     const rows = uploads.shown();
     keep(list, rows, (upload) => upload.id, make, change);
+    if (element.hidden) return;
     put(sum, summary(counts));
     const share = total > 0 ? sent / total : 1;
     fill.style.width = `${(share * 100).toFixed(1)}%`;

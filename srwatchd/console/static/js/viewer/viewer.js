@@ -77,7 +77,7 @@ export class Viewer {
 
   #setMode(mode) {
     this.mode = this.both ? mode : "one";
-    for (const name of ["wipe", "pair"]) attribute(this.#pressed.get(name) ?? this.#zoom, "aria-pressed", this.#pressed.has(name) ? name === mode : null);
+    if (this.both) for (const name of ["wipe", "pair"]) attribute(this.#pressed.get(name), "aria-pressed", name === mode);
     this.stage.dataset.mode = this.mode;
     this.#fit();
   }
