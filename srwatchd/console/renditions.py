@@ -110,10 +110,10 @@ class Renditions:
         """
         key = _key(os.fstat(source), view)
         names = {f"{key}.{suffix}": kind for suffix, kind in _TYPES.values()}
-        found = await asyncio.to_thread(self.shelf.find, *names)
+        found = self.shelf.find(*names)  # in no thread: who is cancelled meanwhile could not close it
         if found is None:
             name = await self._joined(key, source, view, max_pixels)
-            found = await asyncio.to_thread(self.shelf.find, name)
+            found = self.shelf.find(name)
         else:
             self.counts.kept += 1
         if found is None:  # more is asked for at once than there is room for
@@ -160,7 +160,8 @@ class Renditions:
     async def _kept(self, key: str, source: int, view: View, max_pixels: int, making: _Making) -> str:
         """Make a picture and keep it; its file's name."""
         begin = time.monotonic()
-        staged, target = await asyncio.to_thread(self.shelf.staged)
+        await asyncio.to_thread(self.shelf.prepare)
+        staged, target = self.shelf.staged()
         try:
             made = await self._made([source, target], view, max_pixels, making)
             name = f"{key}.{_TYPES[made['format']][0]}"

@@ -46,12 +46,16 @@ class Shelf:
                 return name, descriptor
         return None
 
+    def prepare(self) -> None:
+        """Make the folder, sweep it and count what is there, once. To be called before anything is staged."""
+        with host_errors(self._folder, "looking at the renditions in"), self._lock:
+            if self.used is None:
+                self._open()
+
     def staged(self) -> tuple[str, int]:
         """A new hidden file: its name and a descriptor. It is to be given to :meth:`keep` or :meth:`drop`."""
         with host_errors(self._folder, "making a rendition in"):
             with self._lock:
-                if self.used is None:
-                    self._open()
                 self._number += 1
                 name = f"{STAGING_PREFIX}{os.getpid()}-{self._number}.tmp"
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import small_scale
+from commands import small_scale, wait_for
 from console_bench import Console
 from daemon_bench import Service
 
@@ -25,7 +27,9 @@ def site(tmp_path_factory):
     """A daemon that has done some pictures, and a console."""
     root = tmp_path_factory.mktemp("pictures")
     scene = pictures.image(pictures.scene(400, 300))
-    with Service(root, {"a": {}}) as service, Console(service.config) as console:
+    noise = np.random.default_rng(1).integers(0, 255, (1600, 1600, 3), np.uint8)
+    with Service(root, {"a": {}, "b": {"max_size": "1 MB"}}) as service, Console(service.config) as console:
+        service.drop("b", "large.png", pictures.encoded(pictures.image(noise), "png", compression=1))
         service.drop("a", "plain.png", pictures.encoded(scene, "png"))
         service.drop("a", "clear.webp", pictures.encoded(pictures.image(pictures.scene(90, 60, 4)), "webp"))
         service.drop("a", "gone.png", pictures.encoded(pictures.image(pictures.scene(60, 40)), "png"))
@@ -93,6 +97,26 @@ def test_a_page_that_asks_again_gets_nothing_twice(site):
     assert again.headers["cache-control"] == "private, no-cache"
     kept = os.listdir(service.root / "var/console/renditions")
     assert f"{tag.strip(chr(34))}.jpg" in kept
+
+
+def figure(console, name):
+    return int(re.search(rf"^srwatchd_console_{re.escape(name)} (\d+)$", console.client.get("/metrics").text, re.MULTILINE)[1])
+
+
+def test_views_that_a_page_gives_up_are_not_made(site):
+    """Who moves on in a large picture has no worker busy with what was left behind."""
+    _, console = site
+    job = console.job("large.png", "quarantined")
+    before, clients = figure(console, 'renditions_total{outcome="made"}'), []
+    for x in range(32):
+        clients.append(socket.create_connection(("127.0.0.1", console.port)))
+        path = f"/api/v1/jobs/{job['job']}/view/source?x={x}"
+        clients[-1].sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\n\r\n".encode())
+    wait_for(lambda: figure(console, "renditions_in_flight") > 4)
+    for each in clients:
+        each.close()
+    wait_for(lambda: figure(console, "renditions_in_flight") == 0)
+    assert figure(console, 'renditions_total{outcome="made"}') - before < 32
 
 
 def test_downloads_are_the_files(site):

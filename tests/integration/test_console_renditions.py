@@ -151,6 +151,7 @@ def test_bounded(folder):
         (folder / f"{number}.jpg").write_bytes(bytes(1000))
         os.utime(folder / f"{number}.jpg", (number, number))
     shelf = Shelf(folder, 6000)
+    shelf.prepare()
     staged, descriptor = shelf.staged()
     os.write(descriptor, bytes(1000))
     os.close(descriptor)

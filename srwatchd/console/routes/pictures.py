@@ -16,6 +16,7 @@ from srwatchd.console.account import Account
 from srwatchd.console.desk import Desk, TheDesk
 from srwatchd.console.filebody import FileBody, attachment
 from srwatchd.console.files import Side, path_of
+from srwatchd.console.leaving import unless_gone
 from srwatchd.console.refusals import DeclinedError, documented
 from srwatchd.console.renditions import View
 from srwatchd.console.routes.jobs import JobId, found_job
@@ -145,7 +146,8 @@ async def _opened(desk: Desk, account: Account, side: Side) -> int:
 async def _shown(desk: Desk, request: Request, account: Account, side: Side, descriptor: int, wanted: View) -> Response:
     """The rendition of the open file, which is closed."""
     try:
-        made = await desk.renditions.shown(descriptor, wanted, max_pixels=_most_pixels(desk, account, side))
+        making = desk.renditions.shown(descriptor, wanted, max_pixels=_most_pixels(desk, account, side))
+        made = await unless_gone(request, making)
     finally:
         os.close(descriptor)
     return FileBody(

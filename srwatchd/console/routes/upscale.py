@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from functools import partial
 from typing import Annotated, Final, Literal, get_args
 
 from fastapi import APIRouter, Query
@@ -13,6 +14,7 @@ from srwatchd.console.access import Operator, Person
 from srwatchd.console.desk import Desk, TheDesk
 from srwatchd.console.filebody import FileBody, attachment
 from srwatchd.console.formdata import read_form
+from srwatchd.console.leaving import gone
 from srwatchd.console.refusals import DeclinedError, documented
 from srwatchd.console.uploads import pieces
 from srwatchd.console.upscaling import Enlarged
@@ -105,7 +107,7 @@ async def _enlarged(desk: Desk, who: Person, request: Request, model: str | None
             request.stream(),
             size=size,
             who=who,
-            gone=lambda: _gone(request),
+            gone=partial(gone, request),
             wanted=_wanted(request, format_),
         )
     form = await read_form(
@@ -124,7 +126,7 @@ async def _enlarged(desk: Desk, who: Person, request: Request, model: str | None
             form.body(),
             size=form.size,
             who=who,
-            gone=lambda: _gone(request),
+            gone=partial(gone, request),
             wanted=_wanted(request, format_ or form.texts.get("format")),
         )
     finally:
@@ -142,12 +144,6 @@ def _wanted(request: Request, asked: str | None) -> tuple[str, ...]:
     if set(kinds) & _ANYTHING:
         return ()
     return tuple(kind.removeprefix("image/") for kind in kinds if kind.removeprefix("image/") in _FORMATS)
-
-
-async def _gone(request: Request) -> None:
-    """Returns when the client has gone; all of its body has come."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _name(filename: str) -> str:
