@@ -100,7 +100,8 @@ def test_a_page_that_asks_again_gets_nothing_twice(site):
 
 
 def figure(console, name):
-    return int(re.search(rf"^srwatchd_console_{re.escape(name)} (\d+)$", console.client.get("/metrics").text, re.MULTILINE)[1])
+    told = console.client.get("/metrics").text
+    return int(re.search(rf"^srwatchd_console_{re.escape(name)} (\d+)$", told, re.MULTILINE)[1])
 
 
 def test_views_that_a_page_gives_up_are_not_made(site):
