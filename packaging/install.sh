@@ -1,13 +1,15 @@
 #!/bin/sh
 # Installs srwatchd as a service from the wheelhouse beside this script: no network is used. Run as root.
 #
-#   ./install.sh [--config FILE] [--no-start]   install, or upgrade: the new version goes beside the old one, then a symbolic
+#   ./install.sh [--config FILE] [--no-start] [--console]
+#                                               install, or upgrade: the new version goes beside the old one, then a symbolic
 #                                               link is switched; if the service does not come up, the old one is back
 #   /opt/srwatchd/install.sh rollback           back to the version before
 #   /opt/srwatchd/install.sh remove             stop it and remove program, units and user's service; keeps /etc/srwatchd,
 #                                               /var/lib/srwatchd (ledger, imported models), /srv/srwatchd, your drop-ins
 #
 # --config is /etc/srwatchd/srwatchd.yaml by default; where there is none, one with a folder in /srv/srwatchd is written.
+# --console has the web console run from now on, at http://127.0.0.1:8470/; upgrades leave it as it is.
 # Needs: Python of the version in the file "target" (the package python3 is enough), systemd 252 or newer.
 set -eu
 umask 022
@@ -15,11 +17,13 @@ umask 022
 prefix=/opt/srwatchd
 config=/etc/srwatchd/srwatchd.yaml
 unit=srwatchd.service
+console=srwatchd-console.service
 start=yes
+with_console=
 
 say() { echo "install: $*"; }
 die() { echo "install: $*" >&2; exit 1; }
-usage() { sed -n '2,12s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "$0"; }
 
 # Whether there is a service manager to talk to (in a chroot or an image there is none).
 booted() { [ -d /run/systemd/system ]; }
@@ -37,12 +41,13 @@ switch_to() { # switch_to VERSION: program and units of that version
     point current "$1" &&
         ln -sfn current/bin "$prefix/.bin.new" && mv -fT "$prefix/.bin.new" "$prefix/bin" &&
         install -m 755 "$prefix/versions/$1/install.sh" "$prefix/install.sh" &&
-        "$prefix/bin/srwatchd" systemd install --config "$config"
+        "$prefix/bin/srwatchd" systemd install --config "$config" $with_console
 }
 
 # Restart and see that it is ready; a start that fails on the configuration says so at once.
 came_up() {
-    systemctl restart "$unit" && systemctl is-active --quiet "$unit" && systemctl try-restart 'srwatchd@*.service'
+    systemctl restart "$unit" && systemctl is-active --quiet "$unit" && systemctl try-restart 'srwatchd@*.service' &&
+        if [ -n "$with_console" ]; then systemctl restart "$console"; else systemctl try-restart "$console" || true; fi
 }
 
 # The interpreter that the wheels are for, by its plain name, so that an update of the system's Python is followed.
@@ -75,7 +80,7 @@ unpack() { # unpack VERSION
     say "making $made with $base"
     "$base" -m venv --without-pip "$made"
     PYTHONPATH=$(echo "$here"/wheelhouse/pip-*.whl) PIP_CONFIG_FILE=/dev/null "$made/bin/python" -m pip install --quiet \
-        --disable-pip-version-check --no-cache-dir --no-index --find-links "$here/wheelhouse" "srwatchd==$version"
+        --disable-pip-version-check --no-cache-dir --no-index --find-links "$here/wheelhouse" "srwatchd[console]==$version"
     install -m 755 "$here/install.sh" "$made/install.sh"
     "$made/bin/srwatchd" models verify >/dev/null || die "the models of the new version do not verify; nothing was switched"
     sync
@@ -158,6 +163,7 @@ main() {
         case $1 in
         --config) [ $# -gt 1 ] || die "--config needs a file"; config=$(readlink -f "$2"); shift ;;
         --no-start) start=no ;;
+        --console) with_console=--console ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
         esac

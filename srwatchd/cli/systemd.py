@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import grp
+import importlib.util
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from srwatchd.config import data_path, load
 from srwatchd.systemd import (
     Host,
     Installation,
+    console_drop_in,
     drop_in,
     install_steps,
     known_mounts,
@@ -56,6 +58,13 @@ def _absolute_root(_ctx: click.Context, _parameter: click.Parameter, value: str 
     return "" if value is None else os.path.realpath(value).rstrip("/")
 
 
+_console_option = click.option(
+    "--console/--no-console",
+    "console",
+    default=None,
+    help="Start the web console at every boot, or have no unit of it. Else its unit is there if the extra is, and"
+    " whether it runs stays as it is.",
+)
 _root_option = click.option(
     "--root",
     default=None,
@@ -75,9 +84,12 @@ def systemd() -> None:
 @systemd.command(name="drop-in", epilog="Example: srwatchd systemd drop-in --config /etc/srwatchd/srwatchd.yaml")
 @config_option
 @_instance_option
-def show_drop_in(config_path: Path, instance: str) -> None:
+@click.option("--console", is_flag=True, help="For srwatchd-console.service.")
+def show_drop_in(config_path: Path, instance: str, *, console: bool) -> None:
     """Print what the unit needs for these folders: where it may write, the order of mounts, the memory limit."""
-    click.echo(drop_in(needs(load(config_path.absolute()), _host(""), instance=instance)), nl=False)
+    config, host = load(config_path.absolute()), _host("")
+    text = console_drop_in(config, host) if console else drop_in(needs(config, host, instance=instance))
+    click.echo(text, nl=False)
 
 
 @systemd.command(epilog="Example: sudo srwatchd systemd install --config /etc/srwatchd/srwatchd.yaml --start")
@@ -85,8 +97,9 @@ def show_drop_in(config_path: Path, instance: str) -> None:
 @_instance_option
 @_root_option
 @_dry_option
+@_console_option
 @click.option("--start", is_flag=True, help="Start it, or start it anew, and wait until it is ready.")
-def install(config_path: Path, instance: str, root: str, dry_run: bool, start: bool) -> None:
+def install(config_path: Path, *, instance: str, root: str, dry_run: bool, console: bool | None, start: bool) -> None:
     """Make a configuration a service: units, user, folders, drop-ins; started at every boot.
 
     May be repeated, and should be after a change of the folders or of memory_limit, and after an upgrade. What is so
@@ -94,8 +107,17 @@ def install(config_path: Path, instance: str, root: str, dry_run: bool, start: b
     the service.
     """
     config = load(config_path.absolute())
-    place = dataclasses.replace(_installation(root), instance=instance, start=start)
+    if console and instance:
+        raise click.UsageError(
+            "the console's unit is one for srwatchd.service; docs/systemd.md says how to have others"
+        )
+    there = _has_console() if console is None else console
+    place = dataclasses.replace(
+        _installation(root), instance=instance, start=start, console=there, console_on=bool(console)
+    )
     changed = perform(install_steps(config, place), root=root, dry=dry_run, say=click.echo)
+    if console and not _has_console():
+        click.echo("the console is not installed here: pip install 'srwatchd[console]'")
     if not root:
         for path in missing_places(config):
             click.echo(f"not there yet; to make it: install -d -o srwatchd -g srwatchd -m 2775 {path!r}")
@@ -114,6 +136,11 @@ def remove(root: str, dry_run: bool) -> None:
     """
     changed = perform(remove_steps(_installation(root)), root=root, dry=dry_run, say=click.echo)
     click.echo(f"{'would remove' if dry_run else 'removed'}: {changed} files")
+
+
+def _has_console() -> bool:
+    """Whether the extra ``console`` is installed beside this command."""
+    return all(importlib.util.find_spec(name) is not None for name in ("fastapi", "uvicorn"))
 
 
 def _installation(root: str) -> Installation:

@@ -24,6 +24,7 @@ from srwatchd.console.desk import Desk
 from srwatchd.console.wire import PatientProtocol
 from srwatchd.daemon import log
 from srwatchd.errors import FatalError
+from srwatchd.worker.landlock import keep_signals_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ def run(path: Path, *, host: str | None = None, port: int | None = None, say: Ca
     settings = config.console
     log.configure(level=config.log.level, form=config.log.format)
     os.umask(0o022)
+    if not keep_signals_inside():
+        _log.info("this kernel does not keep the console from signalling the daemon; Linux 6.12 does")
     wanted = settings.host if host is None else host
     listener = _listener(wanted, settings.port if port is None else port)
     context = certified(settings.tls)

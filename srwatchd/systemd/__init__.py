@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from srwatchd.systemd.console import console_drop_in, console_folders
 from srwatchd.systemd.dropin import Host, Needs, drop_in, needs
 from srwatchd.systemd.installation import Command, Installation, WriteFile, install_steps, remove_steps
 from srwatchd.systemd.mounts import MountPoint, known_mounts
@@ -14,6 +15,8 @@ __all__ = [
     "MountPoint",
     "Needs",
     "WriteFile",
+    "console_drop_in",
+    "console_folders",
     "drop_in",
     "install_steps",
     "known_mounts",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from srwatchd.config import Config
     from srwatchd.systemd.mounts import MountPoint
 
-__all__ = ["COMMAND", "Host", "Needs", "drop_in", "needs"]
+__all__ = ["COMMAND", "Host", "Needs", "drop_in", "head", "hidden", "needs", "visible", "writable"]
 
 COMMAND: Final = "/opt/srwatchd/bin/srwatchd"
 """What the shipped units start."""
@@ -69,7 +69,7 @@ def needs(config: Config, host: Host, *, instance: str = "") -> Needs:
     granted = {_granted(place, mounts) for place in places}
     shipped = (f"/var/lib/{name}", _GRANTED)
     on_mounts = {mount.path for mount in mounts}
-    writable = [
+    wanted = [
         path
         for path in sorted(granted)
         if path in on_mounts
@@ -78,24 +78,22 @@ def needs(config: Config, host: Host, *, instance: str = "") -> Needs:
     source = os.path.realpath(config.source)
     usual = (COMMAND, f"/etc/srwatchd/{instance or 'srwatchd'}.yaml")
     right = (host.command, str(config.source)) == usual
+    home, temporary = hidden((*places, source, host.command))
     return Needs(
         source=source,
-        writable=tuple(writable),
+        writable=tuple(wanted),
         units=tuple(dict.fromkeys(mount.unit for mount in mounts)),
         memory_max=config.memory_limit + config.memory_limit // 2,
         memory_limit=config.memory_limit,
-        home=any(_below(path, _HOMES) for path in (*places, source, host.command)),
-        temporary=any(_below(path, _TEMPORARY) for path in (*places, source, host.command)),
+        home=home,
+        temporary=temporary,
         command="" if right else f"{command_word(host.command)} run --config {command_word(str(config.source))}",
     )
 
 
 def drop_in(wanted: Needs) -> str:
     """The text of the drop-in. Raises ConfigurationError for a path that a unit file cannot hold."""
-    lines = [
-        "# Written by `srwatchd systemd`, and written anew by the next `srwatchd systemd install`:",
-        f"# change {wanted.source!a} instead, or add a drop-in of your own in /etc/systemd/system.",
-    ]
+    lines = head(wanted.source)
     if wanted.units:
         units = " ".join(wanted.units)
         lines += [
@@ -111,12 +109,37 @@ def drop_in(wanted: Needs) -> str:
     lines += [f"MemoryMax={wanted.memory_max}"]
     if wanted.writable:
         lines += ["# A mount is granted whole: a folder in it would pin it through an unmount."]
-        lines += [f"ReadWritePaths={_optional(path)}" for path in wanted.writable]
-    if wanted.home:
+        lines += [writable(path) for path in wanted.writable]
+    return "\n".join([*lines, *visible(home=wanted.home, temporary=wanted.temporary)]) + "\n"
+
+
+def head(source: str) -> list[str]:
+    """The first lines of a drop-in of ours, which is made from the configuration ``source``."""
+    return [
+        "# Written by `srwatchd systemd`, and written anew by the next `srwatchd systemd install`:",
+        f"# change {source!a} instead, or add a drop-in of your own in /etc/systemd/system.",
+    ]
+
+
+def writable(path: str) -> str:
+    """The line that lets a unit write ``path``, which may be missing when it starts."""
+    return f"ReadWritePaths={listed_path(f'-{path}')}"
+
+
+def visible(*, home: bool, temporary: bool) -> list[str]:
+    """The lines that show a unit home directories, or temporary ones, where something that it needs is there."""
+    lines = []
+    if home:
         lines += ["# The configuration, the program or a folder is below a home directory.", "ProtectHome=no"]
-    if wanted.temporary:
+    if temporary:
         lines += ["# The configuration, the program or a folder is in a temporary directory.", "PrivateTmp=no"]
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def hidden(paths: Iterable[str]) -> tuple[bool, bool]:
+    """Whether any of ``paths`` is below a home directory, and whether any is in a temporary one."""
+    known = list(paths)
+    return any(_below(path, _HOMES) for path in known), any(_below(path, _TEMPORARY) for path in known)
 
 
 def _places(config: Config) -> Iterable[Path]:
@@ -136,8 +159,3 @@ def _granted(place: str, mounts: Iterable[MountPoint]) -> str:
 
 def _below(path: str, roots: Iterable[str]) -> bool:
     return any(path == root or path.startswith(f"{root}/") for root in roots)
-
-
-def _optional(path: str) -> str:
-    """A path that may be missing when the service starts: the dash stands before the path, inside its quotes."""
-    return listed_path(f"-{path}")

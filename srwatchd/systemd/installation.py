@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from srwatchd.systemd.console import UNIT as CONSOLE_UNIT
+from srwatchd.systemd.console import console_drop_in, console_folders
 from srwatchd.systemd.dropin import Host, drop_in, needs
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ UNIT_FOLDER: Final = "/usr/local/lib/systemd/system"
 _SYSUSERS: Final = "/usr/local/lib/sysusers.d/srwatchd.conf"
 _TMPFILES: Final = "/usr/local/lib/tmpfiles.d/srwatchd.conf"
 _UNITS: Final = ("srwatchd.service", "srwatchd@.service")
+_CONSOLE_TMPFILES: Final = "/usr/local/lib/tmpfiles.d/srwatchd-console.conf"
 _OWN_DROP_IN: Final = "10-configuration.conf"
 _NEWER: Final = ((253, "notify-reload"), (254, "restart-steps"))
 """Drop-ins for what systemd can do from a version on."""
@@ -65,6 +68,8 @@ class Installation:
     ``shipped`` is the folder of the units that come with srwatchd, ``version`` that of systemd, ``root`` another
     system's root folder ("" for this one), ``instance`` the name of one of several services ("" for the only one).
     ``running``: whether there is a service manager that can be told; ``start``: whether it shall start the service.
+    ``console``: whether the console's unit is installed with it, ``console_on``: whether it runs from now on (an
+    installation without it leaves that as it is).
     """
 
     shipped: Path
@@ -74,6 +79,8 @@ class Installation:
     instance: str = ""
     running: bool = True
     start: bool = False
+    console: bool = False
+    console_on: bool = False
 
     @property
     def unit(self) -> str:
@@ -105,12 +112,37 @@ def install_steps(config: Config, place: Installation) -> list[Step]:
             ("systemd-tmpfiles", *root, "--create", os.path.basename(_TMPFILES)), "/etc/srwatchd and /srv/srwatchd"
         ),
     ]
+    if not place.instance:
+        steps += _console_steps(config, place, root)
     if place.running:
         steps.append(Command(("systemctl", "daemon-reload"), "the new units are read"))
     steps.append(Command(("systemctl", *root, "enable", place.unit), "started at every boot"))
     if place.start and place.running:
         steps.append(Command(("systemctl", "restart", place.unit), "started now; it ends when the service is ready"))
+    if place.console_on:
+        steps.append(Command(("systemctl", *root, "enable", CONSOLE_UNIT), "the console, started at every boot"))
+    if place.console and place.start and place.running:
+        verb = "restart" if place.console_on else "try-restart"
+        steps.append(Command(("systemctl", verb, CONSOLE_UNIT), "the console of this version", vital=False))
     return steps
+
+
+def _console_steps(config: Config, place: Installation, root: tuple[str, ...]) -> list[Step]:
+    """The console's unit, its drop-in and its folders, or nothing of them."""
+    unit, own = f"{UNIT_FOLDER}/{CONSOLE_UNIT}", f"{UNIT_FOLDER}/{CONSOLE_UNIT}.d/{_OWN_DROP_IN}"
+    if not place.console:
+        off = Command(("systemctl", *root, "disable", CONSOLE_UNIT), "there is no console any more", vital=False)
+        gone = [off] if os.path.exists(f"{place.root}{unit}") else []
+        return [*gone, RemoveFile(own), RemoveFile(unit), RemoveFile(_CONSOLE_TMPFILES)]
+    steps: list[Step] = [
+        WriteFile(unit, _text(place, CONSOLE_UNIT)),
+        WriteFile(own, console_drop_in(config, place.host)),
+    ]
+    folders = console_folders(config)
+    if not folders:
+        return [*steps, RemoveFile(_CONSOLE_TMPFILES)]
+    create = ("systemd-tmpfiles", *root, "--create", os.path.basename(_CONSOLE_TMPFILES))
+    return [*steps, WriteFile(_CONSOLE_TMPFILES, folders), Command(create, "the console's folders")]
 
 
 def remove_steps(place: Installation) -> list[Step]:
@@ -126,8 +158,8 @@ def remove_steps(place: Installation) -> list[Step]:
             steps.append(Command(("systemctl", "stop", unit), "what is in work is finished or given back", vital=False))
         steps.append(Command(("systemctl", *root, "disable", unit), "not started any more", vital=False))
     steps += [RemoveFile(path) for _, paths in _ours(place.root) for path in paths]
-    steps += [RemoveFile(f"{UNIT_FOLDER}/{name}") for name in _UNITS]
-    steps += [RemoveFile(_SYSUSERS), RemoveFile(_TMPFILES)]
+    steps += [RemoveFile(f"{UNIT_FOLDER}/{name}") for name in (CONSOLE_UNIT, *_UNITS)]
+    steps += [RemoveFile(_SYSUSERS), RemoveFile(_TMPFILES), RemoveFile(_CONSOLE_TMPFILES)]
     if place.running:
         steps.append(Command(("systemctl", "daemon-reload"), "the units are forgotten"))
     return steps

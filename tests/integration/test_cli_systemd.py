@@ -61,14 +61,17 @@ def test_an_installation_is_whole_repeatable_and_taken_away(root):
     install = ("install", "--config", root.parent / "config.yaml", "--root", root)
     before = files(root)
     call(*install)
-    for name in ("srwatchd.service", "srwatchd@.service"):
+    for name in ("srwatchd.service", "srwatchd@.service", "srwatchd-console.service"):
         assert (root / UNITS / name).read_bytes() == data_path("systemd", name).read_bytes()
     text = (root / UNITS / "srwatchd.service.d/10-configuration.conf").read_text()
     assert "Wants=mnt-nas.mount\n" in text
     paths = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ReadWritePaths=")]
     assert paths == ["-/data/arch", "-/data/err", "-/mnt/nas"]
     assert (root / UNITS / "srwatchd.service.d/20-opencv.conf").is_file()
-    assert (root / "etc/systemd/system/multi-user.target.wants/srwatchd.service").is_symlink()
+    wants = root / "etc/systemd/system/multi-user.target.wants"
+    assert (wants / "srwatchd.service").is_symlink()
+    assert not (wants / "srwatchd-console.service").is_symlink(), "the console runs only when asked for"
+    assert "-/mnt/nas/in\n" in (root / UNITS / "srwatchd-console.service.d/10-configuration.conf").read_text()
     mine = root / "etc/systemd/system/srwatchd.service.d/mine.conf"
     mine.parent.mkdir()
     mine.write_text("[Service]\nNice=5\n")
@@ -80,6 +83,12 @@ def test_an_installation_is_whole_repeatable_and_taken_away(root):
     (root.parent / "config.yaml").write_text(CONFIG.replace("opencv}", "onnxruntime, device: cuda}"))
     assert "changed: 1 files" in call(*install)
     assert (root / UNITS / "srwatchd.service.d/20-gpu.conf").is_file()
+    call(*install, "--console")
+    assert (wants / "srwatchd-console.service").is_symlink()
+    call(*install, "--no-console")
+    assert not (root / UNITS / "srwatchd-console.service").exists()
+    assert not (wants / "srwatchd-console.service").is_symlink()
+    call(*install, "--console")
     call("remove", "--root", root)
     made = {"etc/group", "etc/gshadow", "etc/passwd", "etc/shadow", "etc/group-", "etc/passwd-", "etc/.pwd.lock"}
     assert files(root) - before - made == {"etc/systemd/system/srwatchd.service.d/mine.conf"}

@@ -10,13 +10,14 @@ from typing import Final
 import pytest
 
 from srwatchd.config import Config
-from srwatchd.systemd import Host, MountPoint, drop_in, needs
+from srwatchd.systemd import Host, MountPoint, console_drop_in, drop_in, needs
 from srwatchd.systemd.escaping import mount_unit
 
 UNITS: Final = Path(__file__).resolve().parents[2] / "systemd"
 ANALYZE: Final = shutil.which("systemd-analyze")
 
 NAMES: Final = ("srwatchd.service", "srwatchd@.service")
+CONSOLE: Final = "srwatchd-console.service"
 
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 
@@ -51,7 +52,7 @@ def complaints(tmp_path: Path, name: str, *drop_ins: str) -> tuple[int, list[str
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, CONSOLE])
 def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     """Without a warning."""
     assert complaints(tmp_path, name) == (0, [])
@@ -75,6 +76,8 @@ def test_systemd_accepts_what_a_configuration_asks_for(tmp_path: Path) -> None:
     assert complaints(tmp_path, "srwatchd.service", text) == (0, [])
     plain = drop_in(needs(config, Host(command="/bin/true")))
     assert complaints(tmp_path / "plain", "srwatchd.service", plain) == (0, [])
+    console = console_drop_in(config, Host(command="/bin/true"))
+    assert complaints(tmp_path / "console", CONSOLE, console) == (0, [])
 
 
 @pytest.mark.skipif(shutil.which("systemd-escape") is None, reason="systemd-escape is not installed")
@@ -94,6 +97,31 @@ def test_the_unit_is_hardened(name: str) -> None:
     """At most 1.0 of 10 in systemd's own review."""
     review = analyze("security", "--offline=true", "--threshold=10", "--no-pager", str(UNITS / name))
     assert review.returncode == 0, review.stdout[-500:]
+
+
+@needs_systemd
+def test_the_console_is_hardened() -> None:
+    """At most 1.6 of 10: what is more than the daemon's is that it can be reached."""
+    review = analyze("security", "--offline=true", "--threshold=16", "--no-pager", str(UNITS / CONSOLE))
+    assert review.returncode == 0, review.stdout[-500:]
+
+
+def test_the_console_is_confined_as_the_daemon_is() -> None:
+    """The same lines but for its network, what it may write and take, and the daemon's own ways with systemd."""
+    daemon, console = settings(), settings(CONSOLE)
+    different = {key for key in daemon.keys() | console.keys() if daemon.get(key) != console.get(key)}
+    network = {"PrivateNetwork", "RestrictAddressFamilies", "IPAddressAllow"}
+    notify = {"Type", "NotifyAccess", "ExecReload", "WatchdogSec", "TimeoutStartSec", "TimeoutStopSec"}
+    writing = {"StateDirectory", "ReadWritePaths", "AmbientCapabilities", "CapabilityBoundingSet", "PrivateMounts"}
+    taking = {"MemoryMax", "TasksMax", "CPUWeight", "IOWeight", "Nice"}
+    assert different == {"Description", "After", "ExecStart"} | network | notify | writing | taking
+
+
+def test_the_console_is_reached_from_this_machine_only() -> None:
+    """Everything else is an administrator's decision; no network of the machine is hidden from it by mistake."""
+    unit = settings(CONSOLE)
+    assert (unit["IPAddressDeny"], unit["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert unit["RestrictAddressFamilies"] == ["AF_UNIX AF_INET AF_INET6"]
 
 
 def test_an_instance_differs_in_its_name_only() -> None:
