@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from srwatchd.console.index import Index, searchable
 from srwatchd.console.ledgerfiles import fields_at
+from srwatchd.intake.names import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,10 @@ Minutes = dict[str, tuple[int, int, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a page of the history is asked for; None asks for nothing. Times compare with the claim's."""
+    """What a page of the history is asked for; None asks for nothing. Times compare with the claim's.
+
+    Text and user may be given as they are or as pages show them.
+    """
 
     text: str | None = None
     folder: str | None = None
@@ -207,8 +211,8 @@ def _conditions(filters: Filters) -> tuple[list[str], list[Any]]:
             where.append(f"{column} = ?")
             values.append(wanted)
     if filters.user is not None:
-        where.append("user = ?")
-        values.append(filters.user)
+        where.append("user IN (?, ?)")
+        values += [filters.user, display(filters.user)]
     if filters.since is not None:
         where.append("claimed_at >= ?")
         values.append(filters.since)
@@ -216,7 +220,13 @@ def _conditions(filters: Filters) -> tuple[list[str], list[Any]]:
         where.append("claimed_at < ?")
         values.append(filters.until)
     if filters.text:
-        wanted = searchable(filters.text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        where.append("search LIKE ? ESCAPE '\\'")
-        values.append(f"%{wanted}%")
+        where.append("(search LIKE ? ESCAPE '\\' OR search LIKE ? ESCAPE '\\')")
+        values += [_anywhere(filters.text.casefold()), _anywhere(searchable(filters.text))]
     return where, values
+
+
+def _anywhere(text: str) -> str:
+    """A pattern of LIKE for texts that hold ``text``, of which no character means anything."""
+    for meant in ("\\", "%", "_"):
+        text = text.replace(meant, f"\\{meant}")
+    return f"%{text}%"

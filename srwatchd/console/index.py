@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "searchable"]
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _MARK_EVERY: Final = 256
 _MEMORY_KIB: Final = 8192
 _SCHEMA: Final = """
@@ -254,7 +254,7 @@ class _Accounts:
 
 def _plain(value: object) -> str | None:
     """Text that SQLite takes: it refuses lone surrogates, which stand for undecodable bytes."""
-    return None if value is None else display(str(value)) if not str(value).isascii() else str(value)
+    return None if value is None else display(str(value))
 
 
 def _same(segment: Segment, known: tuple[Any, ...]) -> bool:

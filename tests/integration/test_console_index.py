@@ -11,7 +11,7 @@ import pytest
 
 from srwatchd.audit import Entry, Ledger, segments
 from srwatchd.config import Config
-from srwatchd.console.history import History
+from srwatchd.console.history import Filters, History
 from srwatchd.console.index import Index
 
 INBOX = Path("/srv/pictures/in")
@@ -156,6 +156,37 @@ def test_any_name_goes_in_and_comes_out(ledger, index):
     for number, name in enumerate(names):
         ledger.append(job_lines(number, name=name, user=os.fsdecode(b"\xe9va")))
     assert [each["name"] for each in caught_up(index).values()] == names
+
+
+def test_what_a_page_shows_finds_it_again(ledger, tmp_path):
+    """Names and users as they are, and in the harmless form of a page; nothing in them means anything else."""
+    for number, name in enumerate(["100%_a.png", "100x_b.png", "c\\d.png", "line\nbreak.png"]):
+        ledger.append(job_lines(number, name=name, user="DOMAIN\\anna"))
+    config = Config(
+        state_dir=tmp_path,
+        audit={"path": tmp_path / "audit/audit.jsonl"},
+        folders=({"id": "photos", "model": "fsrcnn_x2", "inbox": INBOX, "done": "/srv/d", "error": "/srv/e"},),
+    )
+
+    async def look():
+        history = History(config, tmp_path / "history.sqlite3")
+        await history._ask(caught_up)
+
+        async def count(**wanted):
+            return (await history.page(Filters(**wanted), before=None, limit=9))[1]
+
+        assert [await count(text=text) for text in ("100%", "_", "c\\d", "c\\\\d", "LINE\n", "\\u000ab")] == [
+            1,
+            2,
+            1,
+            1,
+            1,
+            1,
+        ]
+        assert [await count(user=user) for user in ("DOMAIN\\anna", "DOMAIN\\\\anna", "anna")] == [4, 4, 0]
+        await history.close()
+
+    asyncio.run(look())
 
 
 def test_a_damaged_or_foreign_index_is_made_anew(ledger, tmp_path):
