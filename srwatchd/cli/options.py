@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["config_option", "console", "folder_option", "json_option", "print_json"]
 
@@ -33,4 +35,6 @@ def print_json(value: Any) -> None:
 
 def console() -> Console:
     """Where tables are printed: as wide as the terminal, 120 columns elsewhere."""
+    from rich.console import Console  # noqa: PLC0415 - only where a table is printed
+
     return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from srwatchd.cli.options import json_option, print_json
+from srwatchd.cli.results import lines_of
 from srwatchd.config import Config, Defaults, Engine, Folder, Output, find_models, load, verify_file
 from srwatchd.daemon.batch import Order, run_batch
 from srwatchd.daemon.batchrun import Fate
@@ -23,10 +22,10 @@ from srwatchd.errors import ModelError
 from srwatchd.intake.names import display
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from srwatchd.config import ModelSpec
-    from srwatchd.daemon.batch import Report
+    from srwatchd.daemon.batch import Listener, Report
     from srwatchd.daemon.batchrun import BatchRun, Result
     from srwatchd.daemon.selection import Selection
     from srwatchd.pipeline.stages import Choice
@@ -162,24 +161,17 @@ def _engine(engine: Engine, name: str | None) -> Engine:
 
 
 @contextlib.contextmanager
-def _listener(total: int, *, quiet: bool) -> Any:
+def _listener(total: int, *, quiet: bool) -> Iterator[Listener]:
     """A bar on a terminal, lines elsewhere, nothing when the answer is to be JSON."""
-    console = Console()
     if quiet:
         yield _Silent()
-    elif not console.is_terminal:
+    elif not sys.stdout.isatty():
         yield _Lines()
     else:
-        columns = (
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            yield _Bar(progress, total)
+        from srwatchd.cli.bar import bar  # noqa: PLC0415 - it takes longer to load than a small picture to make
+
+        with bar(total) as listener:
+            yield listener
 
 
 class _Silent:
@@ -206,46 +198,8 @@ class _Lines(_Silent):
 
     def ended(self, result: Result) -> None:
         """What became of a picture."""
-        for line in _lines(result):
+        for line in lines_of(result):
             click.echo(line, err=result.fate is Fate.FAILED)
-
-
-class _Bar(_Silent):
-    """A progress bar with the lines above it."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._total = total
-        self._ended = 0
-        self._task = progress.add_task("loading the model", total=total, count=f"0/{total}")
-
-    def chosen(self, choice: Choice) -> None:
-        """Which engine, and why."""
-        for each in (f"{choice.model}: {choice.reason}", *choice.warnings):
-            self._progress.console.print(each, markup=False, highlight=False)
-
-    def ended(self, result: Result) -> None:
-        """What became of a picture."""
-        self._ended += 1
-        style = "red" if result.fate is Fate.FAILED else None
-        for line in _lines(result):
-            self._progress.console.print(line, markup=False, highlight=False, style=style)
-
-    def advanced(self, done: float, running: Sequence[BatchRun]) -> None:
-        """The bar itself."""
-        current = running[0] if running else None
-        what = f"{current.stage} {escape(display(current.source.name))}" if current else ""
-        self._progress.update(self._task, completed=done, count=f"{self._ended}/{self._total}", description=what)
-
-
-def _lines(result: Result) -> list[str]:
-    source = display(str(result.source.path))
-    if result.error is not None:
-        return [f"failed: {source}: {result.error.code}: {result.error.message}", f"  what to do: {result.error.hint}"]
-    target = display(str(result.path))
-    if result.fate is Fate.SKIPPED:
-        return [f"already there: {source} -> {target}"]
-    return [f"{source} -> {target} ({result.seconds:.1f} s)"]
 
 
 def _summarise(report: Report, selection: Selection) -> None:

@@ -4,9 +4,7 @@ A manifest is ``manifest.yaml`` beside its model files: ``models:``, a list of e
 :class:`ManifestEntry`. The package ships one; imported models stand in another one, in ``models_dir``.
 """
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -17,6 +15,7 @@ from srwatchd.config.document import key_text, read_document
 from srwatchd.config.kinds import ModelName
 from srwatchd.config.schema import Config
 from srwatchd.errors import ModelError, Problem
+from srwatchd.modelspec import Colour, Layout, ModelSpec, verify_file
 
 __all__ = [
     "MANIFEST",
@@ -33,61 +32,6 @@ __all__ = [
 
 MANIFEST: Final = "manifest.yaml"
 _COLOURS: Final = 3
-
-Colour = Literal["y", "bgr", "rgb"]
-"""What the planes of a network are: luma alone, or three colours in this order."""
-
-Layout = Literal["nhwc", "nchw"]
-"""Whether the planes of a picture lie side by side (channels last) or one after another."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """What is known about a model without loading it.
-
-    ``input_range`` is what black and white become at the network's input, before ``mean`` (empty for ``y``, else
-    one value for each plane in the order of ``input_colour``) is subtracted. ``receptive_radius`` is in input pixels.
-    ``size`` names the variant, such as ``8x32``. ``scores`` is decibels by test set, as the manifest has them.
-    ``engines`` are those that run it right (none named: all), ``memory_per_pixel`` is measured bytes per input pixel
-    by engine. ``source`` and ``source_sha256`` tell of the file that an imported model was made from.
-    """
-
-    name: str
-    architecture: str
-    scale: int
-    path: Path
-    sha256: str
-    input_colour: Colour
-    input_range: tuple[float, float]
-    mean: tuple[float, ...]
-    output_node: str
-    receptive_radius: int
-    parameters: int
-    macs_per_input_pixel: int
-    input_layout: Layout = "nhwc"
-    output_layout: Layout = "nchw"
-    engines: tuple[str, ...] = ()
-    memory_per_pixel: Mapping[str, int] = field(default_factory=dict, hash=False)
-    source: str = ""
-    source_sha256: str = ""
-    size: str = ""
-    licence: str = ""
-    scores: Mapping[str, Any] = field(default_factory=dict, hash=False)
-
-    @property
-    def reference(self) -> dict[str, str]:
-        """By what another process finds it again: the name in a manifest, which lies beside the file, and the hash."""
-        return {"model": self.name, "manifest": str(self.path.parent / MANIFEST), "sha256": self.sha256}
-
-    onnx: Path | None = None
-    onnx_sha256: str = ""
-    training_data: str = ""
-    trained_at_commit: str = ""
-
-    @property
-    def channels(self) -> int:
-        """The planes of its input and of its output: 1 of luma, else 3."""
-        return 1 if self.input_colour == "y" else _COLOURS
 
 
 def _pair(value: object) -> object:
@@ -212,26 +156,6 @@ def find_models(models_dir: Path | None) -> dict[str, ModelSpec]:
         if manifest.exists():
             found.update(read_manifest(manifest))
     return found
-
-
-def verify_file(spec: ModelSpec) -> None:
-    """Compare the files of ``spec`` (its ONNX twin too, when it has one) with their recorded sha256.
-
-    Raises :class:`ModelError`: "model_missing" when one cannot be read, "model_altered" when one differs.
-    """
-    _verify(spec.name, spec.path, spec.sha256)
-    if spec.onnx is not None:
-        _verify(spec.name, spec.onnx, spec.onnx_sha256)
-
-
-def _verify(name: str, path: Path, sha256: str) -> None:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError("model_missing", f"model {name}: {str(path)!r} cannot be read: {error.strerror}") from error
-    if found != sha256:
-        raise ModelError("model_altered", f"model {name}: {str(path)!r} has sha256 {found}, recorded is {sha256}")
 
 
 def missing_models(config: Config, models: Mapping[str, ModelSpec]) -> list[Problem]:

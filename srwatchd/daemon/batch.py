@@ -160,6 +160,7 @@ class _Batch:
         lane = Lane("batch")
         try:
             async with Crew(order.crew) as crew:
+                crew.hasten()
                 self._choice = choice = await crew.choose(order.spec)
                 self._listener.chosen(choice)
                 bench = Workbench(

@@ -109,6 +109,10 @@ class Crew:
         """Have every worker ready now."""
         await asyncio.gather(self.codec.start(), self.inference.start())
 
+    def hasten(self) -> None:
+        """Begin to start a codec worker, for a picture that is decoded as soon as the engine is chosen."""
+        self.codec.hasten()
+
     async def close(self) -> None:
         """End every worker."""
         await asyncio.gather(self.codec.close(_CLOSE_SECONDS), self.inference.close(_CLOSE_SECONDS))

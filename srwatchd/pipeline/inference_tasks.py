@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from srwatchd.codec.picture import pages_of, places, total_bytes
-from srwatchd.config.models import read_manifest, verify_file
 from srwatchd.engine.budget import tile_bytes, tile_for
 from srwatchd.engine.memory import private, room, trim
 from srwatchd.engine.picture import upscale_rasters
 from srwatchd.engine.select import check_equipment, choose
 from srwatchd.errors import ModelError
+from srwatchd.modelspec import ModelSpec, verify_file
 from srwatchd.storage import WriteBehind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from srwatchd.codec.picture import Page
-    from srwatchd.config.models import ModelSpec
     from srwatchd.engine.base import Network, Samples
 
 __all__ = ["TASKS", "Inference"]
@@ -56,8 +54,7 @@ class Inference:
         self, params: dict[str, Any], _descriptors: list[int], _progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
         """Load, test and time a model; which engine will be used, which others work, and the tile that fits."""
-        spec = _spec(params)
-        verify_file(spec)
+        spec = _verified(ModelSpec.of(params))
         settings = _settings(params)
         others = self._held()
         network, choice = choose(settings, spec)
@@ -102,17 +99,16 @@ class Inference:
     def _network(self, params: dict[str, Any]) -> Network:
         """The network for ``params``; the others are put away when there is no room for it and its tiles besides."""
         settings = _settings(params)
-        network = self._networks.get((params["sha256"], settings))
+        network = self._networks.get((params["model"]["sha256"], settings))
         if network is not None and len(self._networks) == 1:
             return network
-        spec = _spec(params) if network is None else network.spec
+        spec = ModelSpec.of(params) if network is None else network.spec
         key = (spec.sha256, settings)
         if self._crowded(spec, params):
             self._networks = {key: self._networks[key]} if key in self._networks else {}
             trim()
         if key not in self._networks:
-            verify_file(spec)
-            self._networks[key], _ = choose(settings, spec)
+            self._networks[key], _ = choose(settings, _verified(spec))
         return self._networks[key]
 
     def _crowded(self, spec: ModelSpec, params: dict[str, Any]) -> bool:
@@ -130,14 +126,16 @@ def _settings(params: dict[str, Any]) -> _Settings:
     return _Settings(params["engine"], params["device"], params["precision"], int(params["threads"]))
 
 
-def _spec(params: dict[str, Any]) -> ModelSpec:
-    found = read_manifest(Path(params["manifest"])).get(params["model"])
-    if found is None:
-        raise ModelError("model_missing", f"there is no model {params['model']!r}")
-    if params["sha256"] != found.sha256:
-        text = f"{found.name} is another file than when the configuration took effect"
-        raise ModelError("model_altered", text, hint="Reload the daemon: `kill -HUP`, or restart it.")
-    return found
+def _verified(spec: ModelSpec) -> ModelSpec:
+    """The model, if its files are those that it speaks of; ModelError otherwise."""
+    try:
+        verify_file(spec)
+    except ModelError as error:
+        if error.code != "model_altered":
+            raise
+        text = f"{spec.name} is another file than when the configuration took effect: {error.message}"
+        raise ModelError("model_altered", text, hint="Reload the daemon: `kill -HUP`, or restart it.") from error
+    return spec
 
 
 def _mapped(descriptor: int, pages: list[Page], *, write: bool) -> list[Samples]:

@@ -124,6 +124,12 @@ class Pool:
         self._refuse_when_closed()
         await self._started([place for place in self._places if not place.lent and not self._fit(place)])
 
+    def hasten(self) -> None:
+        """Begin to start one worker that is absent, for whoever needs it soon; that one learns of what goes wrong."""
+        absent = [place for place in self._places if place.worker is None and place.starting is None]
+        if absent and not self._closed:
+            self._begin(absent[0])
+
     @contextlib.asynccontextmanager
     async def worker(self) -> AsyncIterator[Worker]:
         """Lend a worker that is ready, waiting in order for a free one.

@@ -206,6 +206,9 @@ class _Crew:
     async def __aexit__(self, *_):
         return None
 
+    def hasten(self):
+        """Nothing to start."""
+
     async def choose(self, spec):
         return self._stages.choice(spec.name)
 

@@ -362,16 +362,15 @@ def test_the_choice_of_an_engine_is_explained(memory_path):
 
 def test_a_model_that_is_not_there(bench):
     """The worker names it, and the command ends with the model's exit status."""
+    nowhere = replace(SPECS["fsrcnn_x2"], name="no_such_model", path=Path("/nowhere/no_such_model.pb"))
     with pytest.raises(ModelError, match="no_such_model") as caught:
-        asyncio.run(bench.crew.choose(replace(SPECS["fsrcnn_x2"], name="no_such_model")))
+        asyncio.run(bench.crew.choose(nowhere))
     assert caught.value.code == "model_missing"
 
 
-def test_a_model_that_was_altered_is_not_opened(bench, monkeypatch):
+def test_a_model_that_was_altered_is_not_opened(bench):
     """The worker that runs a network checks its file itself, before the engine reads it."""
-    spec = SPECS["fsrcnn_x2"]
-    altered = replace(spec, sha256="0" * 64)
-    monkeypatch.setattr(inference_tasks, "read_manifest", lambda _: {spec.name: altered})
+    altered = replace(SPECS["fsrcnn_x2"], sha256="0" * 64)
     with pytest.raises(ModelError) as caught:
         asyncio.run(bench.crew.choose(altered))
     assert caught.value.code == "model_altered"

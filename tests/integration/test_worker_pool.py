@@ -99,6 +99,16 @@ async def test_workers_start_when_needed(pool):
 
 
 @with_pool(count=2)
+async def test_one_can_be_hastened(pool):
+    """One worker is on its way before it is asked for, and is the one that is lent."""
+    pool.hasten()
+    assert sorted(state.phase for state in pool.states()) == ["absent", "starting"]
+    async with pool.worker():
+        assert pool.restarts == 0
+    assert sorted(state.phase for state in pool.states()) == ["absent", "idle"]
+
+
+@with_pool(count=2)
 async def test_start_has_all_ready(pool):
     """After start() every worker is there; a second start() changes nothing."""
     await pool.start()
