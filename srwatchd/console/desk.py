@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Self
 
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
+from srwatchd.console.disks import Disks
 from srwatchd.console.figures import Traffic
 from srwatchd.console.gate import Gate
 from srwatchd.console.history import History
@@ -24,17 +24,11 @@ from srwatchd.console.users import UsersFile
 from srwatchd.console.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from srwatchd.config import Config
 
 __all__ = ["Desk", "TheDesk"]
-
-_DISK_THREADS: Final = 8
-_DISK_SECONDS: Final = 3.0
-_MOST_PENDING: Final = 64
-_Given = TypeVar("_Given")
 
 
 class Desk:
@@ -61,8 +55,7 @@ class Desk:
         self.workers = PictureWorkers(config.console.memory_limit)
         self.renditions = Renditions(self.state / "renditions", self.workers, most=config.console.renditions.max_size)
         self.uploads = Uploads(config)
-        self._disks = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
-        self._pending = 0
+        self.disks = Disks()
 
     async def __aenter__(self) -> Self:
         self.uploads.sweep()
@@ -81,30 +74,12 @@ class Desk:
         self.uploads.close()
         self.gate.close()
         await self.history.close()
-        self._disks.shutdown(wait=False, cancel_futures=True)
+        self.disks.close()
 
     @property
     def state(self) -> Path:
         """``state_dir/console``."""
         return self.config.state_dir / "console"
-
-    async def on_disk(self, act: Callable[[], _Given], *, seconds: float = _DISK_SECONDS) -> _Given:
-        """``act()`` in one of a few threads for disks that may hang.
-
-        Raises TimeoutError when no answer came in time: the thread stays with the disk, the request does not.
-        """
-        if self._pending >= _MOST_PENDING:
-            raise TimeoutError("the disks do not answer")
-        self._pending += 1
-        call = asyncio.get_running_loop().run_in_executor(self._disks, act)
-        call.add_done_callback(self._answered)
-        async with asyncio.timeout(seconds):
-            return await asyncio.shield(call)
-
-    def _answered(self, call: asyncio.Future[Any]) -> None:
-        self._pending -= 1
-        if not call.cancelled():
-            call.exception()  # whoever asked may have gone
 
 
 def _desk(request: Request) -> Desk:

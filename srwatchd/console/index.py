@@ -96,7 +96,8 @@ class Index:
             if self._private:
                 break
             try:
-                self._place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._place.parent.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+                self._place.parent.mkdir(mode=0o700, exist_ok=True)
                 db = _connected(str(self._place))
                 version = db.execute("PRAGMA user_version").fetchone()[0]
                 if version == _VERSION and _about(db, self._ledger):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -57,13 +58,22 @@ async def _presence(desk: Desk, found: Sequence[Found]) -> _Presence:
         (each.job, side) for each in found for side in ("source", "result") if path_of(each.account, side)
     ]
     accounts = {each.job: each.account for each in found}
+    disks: dict[str, list[tuple[str, Side]]] = {}
+    for each in wanted:
+        disks.setdefault(str(accounts[each[0]].get("folder", "")), []).append(each)
 
-    def look() -> _Presence:
-        return {(job, side): present(desk.config, accounts[job], side) for job, side in wanted}
+    async def look(folder: str) -> _Presence:
+        def at_once() -> _Presence:
+            return {(job, side): present(desk.config, accounts[job], side) for job, side in disks[folder]}
 
-    with contextlib.suppress(TimeoutError):
-        return await desk.on_disk(look)
-    return dict.fromkeys(wanted)
+        with contextlib.suppress(TimeoutError):
+            return await desk.disks.run(folder, at_once)
+        return dict.fromkeys(disks[folder])
+
+    seen: _Presence = {}
+    for answered in await asyncio.gather(*map(look, disks)):
+        seen |= answered
+    return seen
 
 
 def _job(config: Config, found: Found, presence: _Presence) -> Job:

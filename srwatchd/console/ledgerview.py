@@ -73,7 +73,7 @@ class LedgerView:
 
     async def state(self) -> LedgerState:
         """The end of the chain and its files."""
-        line, files = await self._desk.on_disk(self._end)
+        line, files = await self._desk.disks.run("ledger", self._end)
         return LedgerState(
             last_sequence=line.get("event.sequence", 0),
             last_hash=line.get("srwatchd.hash"),
@@ -94,7 +94,7 @@ class LedgerView:
         self._exports += 1
         try:
             lines = export(self._path, format=form)
-            while piece := await self._desk.on_disk(lambda: _piece(lines), seconds=_PAGE_SECONDS):
+            while piece := await self._desk.disks.run("ledger", lambda: _piece(lines), seconds=_PAGE_SECONDS):
                 yield piece
         finally:
             self._exports -= 1
@@ -102,7 +102,9 @@ class LedgerView:
     async def _read(self, begin: int, end: int, most: int, action: str | None) -> list[LedgerLine]:
         mark = await self._desk.history.mark(begin)
         try:
-            return await self._desk.on_disk(lambda: self._lines(mark, begin, end, most, action), seconds=_PAGE_SECONDS)
+            return await self._desk.disks.run(
+                "ledger", lambda: self._lines(mark, begin, end, most, action), seconds=_PAGE_SECONDS
+            )
         except TimeoutError:
             raise DeclinedError(504, "not_answering", "the ledger's disk did not answer in time") from None
 

@@ -76,7 +76,7 @@ class Pulse:
         if now - self._scales_at > _MODELS_SECONDS:
             self._scales_at = now
             try:
-                found = await self._desk.on_disk(lambda: find_models(self._desk.config.models_dir))
+                found = await self._desk.disks.run("models", lambda: find_models(self._desk.config.models_dir))
                 self._scales = {name: spec.scale for name, spec in found.items()}
             except (SrwatchdError, OSError, TimeoutError):
                 pass
@@ -140,11 +140,15 @@ class Spaces:
         now = time.monotonic()
         if now - self._at > _MODELS_SECONDS:
             self._at = now
-            try:
-                self._known = await self._desk.on_disk(lambda: {each.id: _space(each) for each in config.folders})
-            except TimeoutError:
-                self._known = {}
+            found = await asyncio.gather(*(self._space(each) for each in config.folders))
+            self._known = {each.id: space for each, space in zip(config.folders, found, strict=True) if space}
         return self._known
+
+    async def _space(self, folder: FolderConfig) -> Space | None:
+        try:
+            return await self._desk.disks.run(folder.id, lambda: _space(folder))
+        except TimeoutError:
+            return None
 
 
 def _space(folder: FolderConfig) -> Space:

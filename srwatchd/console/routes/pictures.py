@@ -138,7 +138,12 @@ async def download(
 
 async def _opened(desk: Desk, account: Account, side: Side) -> int:
     try:
-        return await desk.on_disk(partial(desk.originals.open, account, side), seconds=_OPEN_SECONDS)
+        return await desk.disks.run(
+            str(account.get("folder", "")),
+            partial(desk.originals.open, account, side),
+            seconds=_OPEN_SECONDS,
+            unwanted=os.close,
+        )
     except TimeoutError:
         raise DeclinedError(504, "not_answering", "the disk of that folder does not answer") from None
 
