@@ -48,7 +48,8 @@ def with_implied(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[KeyPath,
     implied: list[dict[str, Any]] = []
     origins: dict[KeyPath, KeyPath] = {}
     for model, where in _models(data):
-        origins["folders", len(folders) + len(implied)] = where
+        place: KeyPath = ("folders", len(folders) + len(implied))
+        origins |= {place: where, (*place, "id"): where, (*place, "model"): where}
         implied.append(_folder(data, model))
     return {**data, "folders": (*folders, *implied)}, origins
 

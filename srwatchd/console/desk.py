@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Annotated, Self
 
 from fastapi import Depends
@@ -22,6 +23,7 @@ from srwatchd.console.uploads import Uploads
 from srwatchd.console.upscaling import Upscaling
 from srwatchd.console.users import UsersFile
 from srwatchd.console.verifier import Verifier
+from srwatchd.errors import HostError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +62,8 @@ class Desk:
     async def __aenter__(self) -> Self:
         self.uploads.sweep()
         await asyncio.to_thread(self.imports.sweep)
+        with contextlib.suppress(HostError):  # whoever asks for a picture is told
+            await asyncio.to_thread(self.renditions.shelf.prepare)
         self._following = asyncio.create_task(self.history.follow(), name="history")
         return self
 

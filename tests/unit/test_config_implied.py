@@ -54,11 +54,11 @@ def test_problems_are_told_where_they_are_written(tmp_path):
     with pytest.raises(ConfigurationError) as caught:
         load(written(tmp_path, text))
     (problem,) = caught.value.problems
-    assert (problem.line, problem.key) == (4, "console.upscale.models[0].id")
+    assert (problem.line, problem.key) == (4, "console.upscale.models[0]")
     assert "used twice" in problem.message
     config = load(written(tmp_path, FOLDER + "console:\n  upscale:\n    models: [fsrcnn_x2, nobody]\n"))
     (problem,) = missing_models(config, {"fsrcnn_x2": object()})
-    assert (problem.line, problem.key) == (4, "console.upscale.models[1].model")
+    assert (problem.line, problem.key) == (4, "console.upscale.models[1]")
     for wrong in ("7", "[7]", "[../up]", "{a: b}", "null"):
         with pytest.raises(ConfigurationError, match=r"console\.upscale\.models"):
             load(written(tmp_path, FOLDER + f"console: {{upscale: {{models: {wrong}}}}}\n"))
