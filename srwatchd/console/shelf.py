@@ -79,7 +79,8 @@ class Shelf:
 
     def _open(self) -> None:
         """Make the folder, sweep what was half-way, count the rest, and let go what is too much."""
-        self._folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
+        self._folder.parent.mkdir(mode=_MODE, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=_MODE, exist_ok=True)
         os.close(open_directory(self._folder))
         for name, _, _ in self._files():
             if name.startswith(STAGING_PREFIX):
