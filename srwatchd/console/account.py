@@ -59,16 +59,14 @@ def told(account: Account, line: dict[str, Any]) -> Account:
     if account.get("ended_at") and ended is None:
         return account
     kept = {name: line[key] for key, name in _KEPT.items() if key in line}
-    durations = {
-        key.removeprefix(_DURATION): value for key, value in line.items() if key.startswith(_DURATION) and value
-    }
     after: Account = {"outcome": "running", "claimed_at": line.get("@timestamp"), **account, **kept}
-    if durations:
-        after["durations"] = durations
     if action == "job.delivering":
         after.pop("result_path", None)  # it is only wished for
     if ended is not None:
         after.update(outcome=ended, ended_at=line.get("@timestamp"))
+        spent = {key.removeprefix(_DURATION): each for key, each in line.items() if key.startswith(_DURATION) and each}
+        if spent:
+            after["durations"] = spent
         if ended == "delivered":
             for name in _FROM_ATTEMPT:
                 after.pop(name, None)

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import structlog
+
 from srwatchd.console.index import Index, searchable
 from srwatchd.console.ledgerfiles import fields_at
 from srwatchd.intake.names import display
@@ -26,6 +28,7 @@ __all__ = ["Alarm", "Filters", "Found", "History", "Minutes", "Told"]
 _SLICE: Final = 400
 """Lines that are taken in before questions get their turn: some hundredths of a second."""
 _INTERVAL: Final = 1.0
+_log = structlog.get_logger("srwatchd.console")
 _Given = TypeVar("_Given")
 Minutes = dict[str, tuple[int, int, int]]
 """By minute (``2026-11-28T08:15``): delivered, failed, pixels of results."""
@@ -87,9 +90,11 @@ class History:
     async def follow(self) -> None:
         """Keep up with the ledger until cancelled."""
         while True:
-            more = True
-            while more:
-                more = await self._ask(self._advance)
+            try:
+                while await self._ask(self._advance):
+                    pass
+            except Exception:  # noqa: BLE001 - pages go on with what is known
+                _log.exception("history")
             await asyncio.sleep(_INTERVAL)
 
     async def close(self) -> None:
@@ -125,7 +130,10 @@ class History:
 
     async def timeline(self, job: str) -> list[Told]:
         """Every line about a job that is still there, in order."""
-        query = "SELECT sequence, segment, offset, length FROM lines WHERE job = ? ORDER BY sequence"
+        query = (
+            "SELECT sequence, segment, offset, length FROM lines "
+            "WHERE opened = (SELECT opened FROM jobs WHERE job = ?) ORDER BY sequence"
+        )
 
         def read(index: Index) -> list[Told]:
             lines = []

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,23 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "searchable"]
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _MARK_EVERY: Final = 256
+_MOST: Final = (1 << 63) - 1
 _MEMORY_KIB: Final = 8192
 _SCHEMA: Final = """
 CREATE TABLE segments (first INTEGER PRIMARY KEY, head TEXT NOT NULL, done INTEGER NOT NULL, last INTEGER NOT NULL,
                        hash TEXT NOT NULL, size INTEGER NOT NULL);
 CREATE TABLE marks (sequence INTEGER PRIMARY KEY, segment INTEGER NOT NULL, offset INTEGER NOT NULL);
-CREATE TABLE lines (job TEXT NOT NULL, sequence INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
-                    length INTEGER NOT NULL, PRIMARY KEY (job, sequence)) WITHOUT ROWID;
+CREATE TABLE jobs (opened INTEGER PRIMARY KEY, job TEXT NOT NULL UNIQUE, closed INTEGER, folder TEXT,
+                   search TEXT NOT NULL, outcome TEXT NOT NULL, code TEXT, user TEXT, claimed_at TEXT, ended_at TEXT,
+                   pixels INTEGER, account TEXT NOT NULL);
+CREATE TABLE lines (opened INTEGER NOT NULL, sequence INTEGER NOT NULL, segment INTEGER NOT NULL,
+                    offset INTEGER NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (opened, sequence)) WITHOUT ROWID;
 CREATE INDEX lines_segment ON lines (segment);
-CREATE TABLE jobs (job TEXT PRIMARY KEY, opened INTEGER NOT NULL, closed INTEGER, folder TEXT, search TEXT NOT NULL,
-                   outcome TEXT NOT NULL, code TEXT, user TEXT, claimed_at TEXT, ended_at TEXT, pixels INTEGER,
-                   account TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX jobs_opened ON jobs (opened);
 CREATE INDEX jobs_closed ON jobs (closed);
 CREATE INDEX jobs_ended ON jobs (ended_at);
-CREATE INDEX jobs_outcome ON jobs (outcome, opened);
+CREATE INDEX jobs_outcome ON jobs (outcome);
 CREATE TABLE alarms (sequence INTEGER PRIMARY KEY, segment INTEGER NOT NULL, at TEXT, what TEXT);
 """
 
@@ -183,21 +184,19 @@ class Index:
             fields = json.loads(line.raw)
         except (ValueError, RecursionError):
             return
-        if about_job and isinstance(job := fields.get("trace.id"), str):
-            row = (job, line.sequence, segment.first, line.offset, len(line.raw))
-            self.db.execute("INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)", row)
-            if str(fields.get("event.action")).startswith("job."):
-                accounts.take(job, line.sequence, fields)
-        else:
+        job = fields.get("trace.id")
+        if isinstance(job, str) and job.isascii():
+            accounts.take(job, line.sequence, fields, (segment.first, line.offset, len(line.raw)))
+        elif not about_job:
             what = str(fields.get("srwatchd.break.what") or fields.get("event.reason") or "")
             alarm = (line.sequence, segment.first, fields.get("@timestamp"), display(what))
             self.db.execute("INSERT OR REPLACE INTO alarms VALUES (?, ?, ?, ?)", alarm)
 
     def _forget(self, first: int) -> None:
         """Drop what came from a segment that is gone, and the jobs of which nothing is left."""
-        jobs = "SELECT DISTINCT job FROM lines WHERE segment = ?"
         self.db.execute(
-            f"DELETE FROM jobs WHERE job IN ({jobs}) AND job NOT IN (SELECT job FROM lines WHERE segment != ?)",  # noqa: S608 - a constant
+            "DELETE FROM jobs WHERE opened IN (SELECT opened FROM lines WHERE segment = ?) AND NOT EXISTS "
+            "(SELECT 1 FROM lines WHERE lines.opened = jobs.opened AND segment != ?)",
             (first, first),
         )
         for table in ("lines", "marks", "alarms"):
@@ -216,14 +215,18 @@ class _Accounts:
         self._db = db
         self._inboxes = inboxes
         self._changed: dict[str, tuple[int, int | None, Account]] = {}
+        self._lines: list[tuple[int, ...]] = []
 
-    def take(self, job: str, sequence: int, fields: dict[str, Any]) -> None:
-        """One more line of a job."""
+    def take(self, job: str, sequence: int, fields: dict[str, Any], place: tuple[int, int, int]) -> None:
+        """One more line of a job, and where it stands: segment, offset, length."""
         opened, closed, account = self._changed.get(job) or self._known(job) or (sequence, None, {})
-        after = told(account, fields)
-        if closed is None and "ended_at" in after:
-            closed = sequence
-        self._changed[job] = (min(opened, sequence), closed, after)
+        self._lines.append((opened, sequence, *place))
+        if str(fields.get("event.action")).startswith("job."):
+            account = told(account, fields)
+            if closed is None and "ended_at" in account:
+                closed = sequence
+        if account:
+            self._changed[job] = (opened, closed, account)
 
     def store(self) -> None:
         """Put them into the index."""
@@ -231,7 +234,9 @@ class _Accounts:
             "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [self._row(job, *each) for job, each in self._changed.items()],
         )
+        self._db.executemany("INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)", self._lines)
         self._changed.clear()
+        self._lines.clear()
 
     def _known(self, job: str) -> tuple[int, int | None, Account] | None:
         row = self._db.execute("SELECT opened, closed, account FROM jobs WHERE job = ?", (job,)).fetchone()
@@ -240,10 +245,11 @@ class _Accounts:
     def _row(self, job: str, opened: int, closed: int | None, account: Account) -> tuple[object, ...]:
         if "path" in account:
             account["name"] = self._name(str(account["path"]), str(account.get("folder")))
-        pixels = account.get("result_width", 0) * account.get("result_height", 0)
+        edges = [account.get(key) for key in ("result_width", "result_height")]
+        pixels = min(math.prod(each for each in edges if isinstance(each, int)), _MOST) if all(edges) else 0
         texts = [_plain(account.get(key)) for key in ("outcome", "code", "user", "claimed_at", "ended_at")]
         search = f"{searchable(str(account.get('name', '')))}\n{job}"
-        return (job, opened, closed, _plain(account.get("folder")), search, *texts, pixels, json.dumps(account))
+        return (opened, job, closed, _plain(account.get("folder")), search, *texts, pixels, json.dumps(account))
 
     def _name(self, path: str, folder: str) -> str:
         """The name relative to the inbox; what lay elsewhere, or in an inbox of another time, by its last part."""
