@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.console.refusals import DeclinedError
 from srwatchd.console.shelf import Shelf
-from srwatchd.errors import PermanentError, SrwatchdError, TransientError
+from srwatchd.errors import HostError, PermanentError, SrwatchdError, TransientError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,7 @@ _MOST_FAILURES: Final = 512
 _FAILURE_SECONDS: Final = 60.0
 _TYPES: Final = {"jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 _SOON: Final = {"Retry-After": "2"}
+_LATER: Final = {"Retry-After": f"{_FAILURE_SECONDS:.0f}"}
 _HINT: Final = "Raise console.memory_limit, or download the file and look at it there."
 
 
@@ -168,9 +169,10 @@ class Renditions:
             await asyncio.to_thread(self.shelf.keep, staged, name)
         except SrwatchdError as error:
             self.counts.failed += 1
-            self._failures[key] = (time.monotonic(), error)
-            while len(self._failures) > _MOST_FAILURES:
-                self._failures.popitem(last=False)
+            if not isinstance(error, HostError):  # what a disk refuses may work again at once
+                self._failures[key] = (time.monotonic(), error)
+                while len(self._failures) > _MOST_FAILURES:
+                    self._failures.popitem(last=False)
             raise
         finally:
             os.close(target)
@@ -197,7 +199,7 @@ class Renditions:
                 memory = self._workers.all
             except TransientError as error:
                 if error.code not in _AGAIN or tries == _TRIES:
-                    raise DeclinedError(503, error.code, error.message, headers=_SOON) from error
+                    raise DeclinedError(503, error.code, error.message, headers=_LATER) from error
                 tries += 1
 
 
