@@ -1,4 +1,5 @@
-# srwatchd in a container, for x86-64 and arm64; docs/container.md says how to run it, compose.yaml is an example.
+# srwatchd in a container, for x86-64 and arm64; docs/container.md says how to run it, compose.yaml is an example. The command
+# "console" instead of "run" is the web console.
 #
 #   docker build --tag srwatchd .
 #
@@ -43,7 +44,8 @@ LABEL org.opencontainers.image.title="srwatchd" \
 RUN groupadd --gid 10001 srwatchd \
  && useradd --uid 10001 --gid 10001 --home-dir /var/lib/srwatchd --no-create-home --shell /usr/sbin/nologin srwatchd \
  && install --directory --owner=10001 --group=10001 --mode=2775 /data/in /data/done /data/error /data/archive \
- && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/srwatchd
+ && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/srwatchd /var/lib/srwatchd/console \
+    /var/lib/srwatchd/models /var/lib/srwatchd/origins
 COPY packaging/container.yaml /etc/srwatchd/srwatchd.yaml
 COPY --from=build /opt/srwatchd /opt/srwatchd
 

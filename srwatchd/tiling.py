@@ -88,6 +88,7 @@ class _Span:
 
     @property
     def origin(self) -> int:
+        """Where the tile with its halo begins, in input pixels; negative where the halo is reflected at the edge."""
         return self.start - self.before
 
 

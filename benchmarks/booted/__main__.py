@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ from benchmarks.booted.bench import Bench
 from benchmarks.booted.machine import obstacle
 from benchmarks.booted.report import page
 from benchmarks.booted.scenarios import SCENARIOS
-from benchmarks.endurance.report import Row
-from benchmarks.endurance.scenario import Result, SkippedError
+from benchmarks.endurance.report import row_of
+from benchmarks.endurance.scenario import SkippedError
 
 if TYPE_CHECKING:
-    from benchmarks.booted.bench import Scenario
+    from benchmarks.endurance.report import Row
 
 __all__ = ["main"]
 
@@ -42,7 +42,8 @@ def main(words: list[str]) -> int:
         bench.installed()
         print(f"a machine with srwatchd installed is there after {time.monotonic() - begin:.0f} s", flush=True)
         for name in _wanted(arguments):
-            rows.append(_row(SCENARIOS[name], bench))
+            scenario = SCENARIOS[name]
+            rows.append(row_of(name, scenario.promise, partial(scenario.run, bench)))
             if arguments.report is not None:  # each time: a run that is broken off has its page, too
                 arguments.report.write_text(page(rows, bench), encoding="utf-8")
     except SkippedError as error:
@@ -70,21 +71,6 @@ def _parse(words: list[str]) -> argparse.Namespace:
     if unknown := set(arguments.scenarios) - set(SCENARIOS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(SCENARIOS)}")
     return arguments
-
-
-def _row(scenario: Scenario, bench: Bench) -> Row:
-    """Run one; whatever it raises is its problem."""
-    print(f"{scenario.name}: {scenario.promise}", flush=True)
-    begin, skipped, result = time.monotonic(), "", Result()
-    try:
-        scenario.run(bench, result)
-    except SkippedError as error:
-        skipped = str(error)
-    except Exception:  # noqa: BLE001 - the others are still to be run
-        result.problems.append(traceback.format_exc(limit=4))
-    row = Row(scenario.name, scenario.promise, result.figures, result.problems, skipped, time.monotonic() - begin)
-    print(row.text(), flush=True)
-    return row
 
 
 if __name__ == "__main__":

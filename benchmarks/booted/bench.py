@@ -87,7 +87,7 @@ class Bench:
             self._machines.append(machine)
             machine.boot()
             machine.run("sh", "-c", f"cd /root && tar -xf {STICK}/{self.archive().name}")
-            machine.run("sh", "-c", "/root/srwatchd-*/install.sh --no-start", seconds=300)
+            machine.run("sh", "-c", "/root/srwatchd-*/install.sh --no-start", seconds=900)
             machine.run("sh", "-c", "rm -rf /root/srwatchd-*")
             machine.shutdown()
             self._made["installed"] = self.debian().above(machine.upper)

@@ -6,8 +6,9 @@ import os
 import platform
 import shutil
 import subprocess
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from benchmarks.endurance.report import facts_table, now, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,12 @@ def page(rows: Sequence[Row], bench: Bench) -> str:
     """The whole page in Markdown."""
     asked = [shutil.which("systemctl") or "systemctl", "--version"]
     version = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
-    passed = sum(row.verdict == "passed" for row in rows)
+    facts = {
+        "when": now(),
+        "host": f"Linux {platform.release().partition('-')[0]}, {os.cpu_count()} processors with other work to do",
+        "systemd": f"{version} on the host, Debian 12's 252 in the machine",
+        "run": verdicts(rows),
+    }
     head = [
         "# Runs in a booted systemd",
         "",
@@ -32,12 +38,6 @@ def page(rows: Sequence[Row], bench: Bench) -> str:
         "[endurance.md](endurance.md): is every dropped source exactly once where it belongs, is there one whole",
         "result of each, is nothing left over, is the ledger whole? [systemd.md](systemd.md) says what follows.",
         "",
-        "| | |",
-        "|---|---|",
-        f"| when | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |",
-        f"| host | Linux {platform.release().partition('-')[0]}, {os.cpu_count()} processors with other work to do |",
-        f"| systemd | {version} on the host, Debian 12's 252 in the machine |",
-        f"| run | {passed} of {len(rows)} passed, {sum(row.seconds for row in rows) / 60:.0f} minutes |",
-        "",
+        *facts_table(facts),
     ]
     return "\n".join([*head, *(row.section() for row in rows)]).rstrip() + "\n"

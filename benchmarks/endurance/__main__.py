@@ -7,18 +7,14 @@ import shlex
 import shutil
 import sys
 import tempfile
-import time
-import traceback
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from benchmarks.endurance.mounts import own_mounts
-from benchmarks.endurance.report import Row, page
-from benchmarks.endurance.scenario import Bench, Result, SkippedError
+from benchmarks.endurance.report import page, row_of
+from benchmarks.endurance.scenario import Bench
 from benchmarks.endurance.scenarios import SCENARIOS
-
-if TYPE_CHECKING:
-    from benchmarks.endurance.scenario import Scenario
 
 __all__ = ["installed_command", "main"]
 
@@ -33,7 +29,8 @@ def main(words: list[str]) -> int:
     work.chmod(0o755)
     photos = tuple(path for path in _PHOTOS if path.is_dir())
     bench = Bench(tuple(shlex.split(arguments.srwatchd)), work, arguments.short, photos, arguments.seed)
-    rows = [_row(SCENARIOS[name], bench) for name in arguments.scenarios or SCENARIOS]
+    chosen = [SCENARIOS[name] for name in arguments.scenarios or SCENARIOS]
+    rows = [row_of(each.name, each.promise, partial(each.run, bench)) for each in chosen]
     failed = [row for row in rows if row.problems]
     if arguments.report is not None:
         arguments.report.write_text(page(rows, bench), encoding="utf-8")
@@ -63,21 +60,6 @@ def installed_command() -> str:
     beside = Path(sys.executable).parent / "srwatchd"
     found = str(beside) if beside.exists() else shutil.which("srwatchd")
     return shlex.quote(found) if found else shlex.join([sys.executable, "-m", "srwatchd"])
-
-
-def _row(scenario: Scenario, bench: Bench) -> Row:
-    """Run one; whatever it raises is its problem."""
-    print(f"{scenario.name}: {scenario.promise}", flush=True)
-    begin, skipped, result = time.monotonic(), "", Result()
-    try:
-        scenario.run(bench, result)
-    except SkippedError as error:
-        skipped = str(error)
-    except Exception:  # noqa: BLE001 - the others are still to be run
-        result.problems.append(traceback.format_exc(limit=4))
-    row = Row(scenario.name, scenario.promise, result.figures, result.problems, skipped, time.monotonic() - begin)
-    print(row.text(), flush=True)
-    return row
 
 
 if __name__ == "__main__":

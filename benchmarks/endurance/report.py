@@ -7,17 +7,20 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.endurance.scenario import Result, SkippedError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchmarks.endurance.scenario import Bench
 
-__all__ = ["Row", "machine", "page"]
-
+__all__ = ["Row", "facts_table", "machine", "now", "page", "row_of", "verdicts"]
 
 _MOST: Final = 10
 _LONGEST: Final = 1500
@@ -81,21 +84,47 @@ class Row:
         return "\n".join(lines)
 
 
+def row_of(name: str, promise: str, run: Callable[[Result], None]) -> Row:
+    """Run a scenario and say on the terminal what came of it; whatever it raises is its problem."""
+    print(f"{name}: {promise}", flush=True)
+    begin, skipped, result = time.monotonic(), "", Result()
+    try:
+        run(result)
+    except SkippedError as error:
+        skipped = str(error)
+    except Exception:  # noqa: BLE001 - the others are still to be run
+        result.problems.append(traceback.format_exc(limit=4))
+    row = Row(name, promise, result.figures, result.problems, skipped, time.monotonic() - begin)
+    print(row.text(), flush=True)
+    return row
+
+
+def facts_table(facts: Mapping[str, str]) -> list[str]:
+    """A table of two columns without a head, and the empty line after it."""
+    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items()), ""]
+
+
+def verdicts(rows: Sequence[Row]) -> str:
+    """How many passed, and how long all of them took."""
+    passed = sum(row.verdict == "passed" for row in rows)
+    return f"{passed} of {len(rows)} passed, {sum(row.seconds for row in rows) / 60:.0f} minutes"
+
+
+def now() -> str:
+    """The time of a run, for its page."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def page(rows: Sequence[Row], bench: Bench) -> str:
     """The whole page in Markdown."""
     kind = "short" if bench.short else "long"
-    passed = sum(row.verdict == "passed" for row in rows)
     head = [
         "# Endurance runs",
         "",
         f"Made by `python -m benchmarks.endurance{' --short' if bench.short else ''} --report docs/endurance.md`.",
         _PREFACE,
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in machine(bench).items()),
-        f"| run | {kind}, {passed} of {len(rows)} passed, {sum(row.seconds for row in rows) / 60:.0f} minutes |",
-        "",
+        *facts_table({**machine(bench), "run": f"{kind}, {verdicts(rows)}"}),
         "| scenario | verdict | seconds |",
         "|---|---|---|",
         *(f"| [{row.name}](#{row.name}-{row.verdict}) | {row.verdict} | {row.seconds:.0f} |" for row in rows),
@@ -109,7 +138,7 @@ def machine(bench: Bench) -> dict[str, str]:
     version = subprocess.run([*bench.command, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "when": now(),
         "command": f"{version}, installed from its wheel in a virtual environment of its own",
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{memory:.0f} GiB",

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.endurance.report import facts_table
 from benchmarks.soak.plot import plot
 
 if TYPE_CHECKING:
@@ -66,20 +67,18 @@ def _page(soaked: Soaked, picture: str) -> list[str]:
         "One daemon, pictures and bad files without an end, faults at random; `python -m benchmarks.soak --minutes 45`",
         "makes this page. What is asked at the end is in the module's first lines.",
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in soaked.machine.items()),
-        "",
+        *facts_table(soaked.machine),
         f"**{'Failed' if soaked.result.problems else 'Passed'}** after {soaked.seconds / 60:.0f} minutes.",
         *(f"- problem: {problem}" for problem in soaked.result.problems),
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in soaked.result.figures.items()),
-        f"| ways of writing | {', '.join(f'{way} {count}' for way, count in sorted(soaked.feeder.ways.items()))} |",
-        f"| longest stop | {soaked.faults.longest_stop:.1f} s |",
-        f"| starts of the supervisor | {max((each.life for each in soaked.samples), default=0)} seen |",
-        "",
+        *facts_table(
+            {
+                **soaked.result.figures,
+                "ways of writing": ", ".join(f"{way} {count}" for way, count in sorted(soaked.feeder.ways.items())),
+                "longest stop": f"{soaked.faults.longest_stop:.1f} s",
+                "starts of the supervisor": f"{max((each.life for each in soaked.samples), default=0)} seen",
+            }
+        ),
         "| fault | times |",
         "|---|---|",
         *(f"| {name} | {count} |" for name, count in soaked.faults.counts.most_common()),

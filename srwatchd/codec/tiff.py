@@ -183,6 +183,7 @@ def add_exif(descriptor: int, exif: bytes, *, width: int, height: int, gps: bool
     """
 
     def read(length: int, offset: int) -> bytes:
+        """Up to ``length`` bytes of the source from ``offset``; fewer only at its end."""
         return os.pread(descriptor, length, offset)
 
     try:
@@ -214,6 +215,7 @@ def chain_page(
     """
 
     def read(length: int, offset: int) -> bytes:
+        """Up to ``length`` bytes of the staged file, counted from the page's first one."""
         return os.pread(descriptor, length, at + offset)
 
     end = os.fstat(descriptor).st_size

@@ -73,6 +73,7 @@ def _tolerant_errors() -> None:
     errors: Any = importlib.import_module("pyvips.error")
 
     def text(message: Any) -> str:
+        """A message of libvips as text, whatever bytes are in it."""
         return "" if message == errors.ffi.NULL else errors.ffi.string(message).decode("utf-8", "backslashreplace")
 
     errors._to_string = text  # noqa: SLF001 - there is no public way
@@ -98,6 +99,7 @@ class _Reader:
         self.error: OSError | None = None
 
     def read(self, length: int) -> bytes:
+        """The next bytes, ``length`` at most; none at the end, and none after an error, which is kept."""
         number = bisect.bisect_right(self._pieces, self._position, key=lambda piece: piece[0]) - 1
         begin, offset, replacement = self._pieces[number]
         within = self._position - begin
@@ -115,6 +117,7 @@ class _Reader:
         return data
 
     def seek(self, offset: int, whence: int) -> int:
+        """The new position, never before the beginning; ``whence`` as in lseek(2)."""
         base = (0, self._position, self._size)[whence]
         self._position = max(0, base + offset)
         return self._position
@@ -252,6 +255,7 @@ class _Writer:
         self.error: BaseException | None = None
 
     def write(self, data: Any) -> int:
+        """All of ``data``, or -1 after an error, which is kept."""
         view = memoryview(data)
         done = 0
         try:
@@ -265,6 +269,7 @@ class _Writer:
         return done
 
     def computed(self, _image: Any, _progress: Any) -> None:
+        """Tell that the encoder works, whether or not it has written anything."""
         try:
             self._tell()
         except BaseException as error:  # noqa: BLE001 - as above; the next write fails
@@ -275,6 +280,7 @@ class _Writer:
             self._on_progress(self._position)
 
     def read(self, length: int) -> bytes:
+        """What was written before, from the position on; none after an error, which is kept."""
         try:
             data = os.pread(self._descriptor, length, self._position)
         except OSError as error:
@@ -284,6 +290,7 @@ class _Writer:
         return data
 
     def seek(self, offset: int, whence: int) -> int:
+        """The new position, counted from where the file of libvips begins; ``whence`` as in lseek(2)."""
         base = (self._begin, self._position, os.fstat(self._descriptor).st_size)[whence]
         self._position = base + offset
         return self._position - self._begin

@@ -102,6 +102,7 @@ def correct_exif(descriptor: int, *, height: int) -> None:
     """
 
     def read(length: int, offset: int) -> bytes:
+        """Up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
         return os.pread(descriptor, length, offset)
 
     for kind, begin, length in _chunks(read, 12, os.fstat(descriptor).st_size):

@@ -109,6 +109,7 @@ def _places() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
 
     def walk(section: type[Section], path: KeyPath) -> None:
+        """Take in every key of ``section`` and of the sections in it."""
         for name, info in section.model_fields.items():
             found.setdefault(name, []).append(key_text(path) if path else "the top of the file")
             if below := _section_of(info.annotation):

@@ -121,6 +121,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A node as the library composes it; refused where it is nested too deeply."""
         if self.depth >= _MAX_DEPTH:
             untyped: Any = self
             line = untyped.peek_event().start_mark.line + 1
@@ -144,6 +145,7 @@ class _Builder:
         return Problem(self.file, line, key_text(()), message)
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
+        """The value of ``node``, whose line and problems are kept under ``path``; refused where it grows too large."""
         line = node.start_mark.line + 1
         self.nodes += 1
         if self.nodes > _MAX_NODES:

@@ -90,6 +90,7 @@ def _off(parse: Callable[[object], object]) -> Callable[[object], object]:
     """``parse``, with null, ``off`` and ``none`` for "no limit"."""
 
     def parse_or_off(value: object) -> object:
+        """None for what says that it is off, else what ``parse`` makes of it."""
         return None if value is None or value is False or value in ("off", "none") else parse(value)
 
     return parse_or_off
@@ -99,6 +100,7 @@ def _written(parse: Callable[[object], int]) -> Callable[[object, ValidationInfo
     """``parse`` for a mode. The digits in a file are octal, with or without a leading zero, as for chmod."""
 
     def parse_written(value: object, info: ValidationInfo) -> int:
+        """The mode; the digits in a file are octal, although YAML has made a number of them."""
         return parse(str(value) if info.context is not None and type(value) is int else value)
 
     return parse_written

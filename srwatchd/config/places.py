@@ -43,6 +43,7 @@ class _Place:
     """Of the place itself, then of the folders around it."""
 
     def same(self, other: _Place) -> bool:
+        """Whether both are one folder, by its path or by its identity on the disk."""
         mine = self.identities[0]
         return self.real == other.real or (mine is not None and mine == other.identities[0])
 

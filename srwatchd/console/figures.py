@@ -74,11 +74,13 @@ class Counting:
         traffic, begin, status = self._traffic, time.monotonic(), "500"
 
         async def received() -> Message:
+            """The next message of the request, counted."""
             message = await receive()
             traffic.received += len(message.get("body", b""))
             return message
 
         async def sent(message: Message) -> None:
+            """Send a message of the answer; its bytes and its status are counted."""
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])

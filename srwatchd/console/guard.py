@@ -65,6 +65,7 @@ class Guard:
         started = False
 
         async def finish(message: Message) -> None:
+            """Send a message; the first one carries the headers of every answer."""
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
@@ -127,6 +128,7 @@ class Guard:
         taken = 0
 
         async def bounded() -> Message:
+            """The next message of the request. Raises DeclinedError 413 beyond the limit."""
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))

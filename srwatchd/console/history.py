@@ -112,6 +112,7 @@ class History:
         where, values = _conditions(filters)
 
         def read(index: Index) -> tuple[list[Found], int]:
+            """A page of jobs, newest first, and how many there are in all."""
             total = index.db.execute(f"SELECT count(*) FROM jobs {_where(where)}", values).fetchone()[0]  # noqa: S608 - conditions are constants
             further = where if before is None else [*where, "opened < ?"]
             rows = index.db.execute(
@@ -136,6 +137,7 @@ class History:
         )
 
         def read(index: Index) -> list[Told]:
+            """The job's lines in the ledger, in their order; one that is not there any more is left out."""
             lines = []
             for sequence, segment, offset, length in index.db.execute(query, (job,)).fetchall():
                 path = index.paths.get(segment)
@@ -191,6 +193,7 @@ class History:
 
     async def _ask(self, question: Callable[[Index], _Given]) -> _Given:
         def answer() -> _Given:
+            """What ``question`` gives; asked once more of a new index when this one is damaged."""
             if self._index is None:
                 self._index = Index(*self._made)
             try:

@@ -63,7 +63,10 @@ async def _presence(desk: Desk, found: Sequence[Found]) -> _Presence:
         disks.setdefault(str(accounts[each[0]].get("folder", "")), []).append(each)
 
     async def look(folder: str) -> _Presence:
+        """What is there of one folder's files; nothing is known of them while its disk hangs."""
+
         def at_once() -> _Presence:
+            """The same, for the thread of that disk."""
             return {(job, side): present(desk.config, accounts[job], side) for job, side in disks[folder]}
 
         with contextlib.suppress(TimeoutError):

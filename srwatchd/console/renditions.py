@@ -146,6 +146,7 @@ class Renditions:
         self._makings[key] = making
 
         def ended(task: asyncio.Future[str]) -> None:
+            """Close the source and make way for the next one, however it ended."""
             os.close(descriptor)
             self._forget(key, making)
             if not task.cancelled():

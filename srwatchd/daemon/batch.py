@@ -134,6 +134,7 @@ class _Batch:
         working = asyncio.create_task(self._work())
 
         def interrupt() -> None:
+            """Stop the batch; a second time does nothing more."""
             if not self._interrupted:
                 self._interrupted = True
                 working.cancel()

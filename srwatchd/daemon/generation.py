@@ -123,6 +123,7 @@ class Generation:
         ]
 
         def begin(folder: ServedFolder, work: Work) -> JobRun:
+            """The run for ``work``; only for a folder whose model is there."""
             assert folder.spec is not None  # noqa: S101 - else it is held
             return JobRun(folder, stages, folder.spec, candidate=work.candidate, record=work.record)
 

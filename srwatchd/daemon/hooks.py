@@ -43,6 +43,7 @@ class _Call:
     facts: Mapping[str, Any]
 
     def entry(self, why: str, result: HookResult | None = None) -> Entry:
+        """What the ledger is told of a call that went wrong."""
         fields = {
             "srwatchd.folder": self.facts["folder"],
             "srwatchd.hook.event": self.facts["event"],
@@ -122,6 +123,7 @@ class Hooks:
         loop, since = asyncio.get_running_loop(), 0.0
 
         def unwanted() -> bool:
+            """Whether a hook that still runs is ended: a second after the daemon began to stop."""
             nonlocal since
             if self._closing and not since:
                 since = loop.time()

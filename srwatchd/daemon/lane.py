@@ -66,6 +66,7 @@ class Lane:
         self._open = False
 
         def last() -> None:
+            """The call, and then the end of the lane's thread."""
             self._thread.put(work)
             self._thread.put(None)
 
@@ -97,14 +98,17 @@ class Lane:
         future: asyncio.Future[T] = loop.create_future()
 
         def deliver(result: T) -> None:
+            """Give the result to whoever still waits for it."""
             if not future.cancelled():
                 future.set_result(result)
 
         def fail(error: BaseException) -> None:
+            """Raise the error where somebody still waits."""
             if not future.cancelled():
                 future.set_exception(error)
 
         def work() -> None:
+            """The call; whatever comes of it goes to the loop."""
             try:
                 result = call()
             except BaseException as error:  # noqa: BLE001 - handed to the caller

@@ -42,11 +42,13 @@ class _Unfailing:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """All of it, or as if it were where the stream refuses: a full disk ends no daemon."""
         with contextlib.suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """Flush; a stream that refuses is let be."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 

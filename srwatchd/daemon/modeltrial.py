@@ -218,6 +218,7 @@ class Bench:
         where = params.get("engine", "")
 
         def told(progress: dict[str, Any]) -> None:
+            """Say which step of the trial has begun, and where."""
             self._said(f"{where}: {progress['step']}")
 
         try:

@@ -93,6 +93,7 @@ def _files(
     """Relative paths of the files below ``top`` that are no junk, sorted."""
 
     def refused(error: OSError) -> None:
+        """Remember a folder that cannot be read, and go on with the others."""
         unreadable.append((Path(error.filename), error.strerror or "it cannot be read"))
 
     for folder, folders, files in os.walk(top, onerror=refused):

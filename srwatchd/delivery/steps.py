@@ -86,6 +86,7 @@ def archive(
         return move_source(claim, destination, name=planned.name, planned=planned, record=record)
 
     def move(names: Iterable[str]) -> Placement | None:
+        """The source under the first of ``names`` that nobody else takes."""
         for free in names:
             with contextlib.suppress(FileExistsError):
                 return move_source(claim, destination, name=free, record=record)
@@ -120,6 +121,7 @@ def quarantine(
         return move_source(claim, destination, name=planned.name, planned=planned, record=record)
 
     def move(names: Iterable[str]) -> Placement | None:
+        """Sidecar and source under the first of ``names`` that is free for both; None when the source is gone."""
         for free in names:
             placement = claim.placement(free)
             if placement is None:
@@ -171,6 +173,7 @@ def free_names(destination: Destination, name: str, *, sidecar: bool = False, nu
             look = _Look(here)
 
             def taken(number: int) -> bool:
+                """Whether the name of that number, or its sidecar's where there is one, exists."""
                 _, base = split(spell(name, number, limit=limit))
                 return look.has(base) or (sidecar and look.has(sidecar_name(base)))  # noqa: B023
 

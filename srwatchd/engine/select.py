@@ -75,6 +75,7 @@ class _Working:
 
     @property
     def label(self) -> str:
+        """Engine and device, for messages."""
         return f"{self.network.engine} {self.network.device}"
 
 

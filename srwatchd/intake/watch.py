@@ -98,6 +98,7 @@ class _Emitter(InotifyFullEmitter):
     """
 
     def get_event_mask_from_filter(self) -> Any:
+        """What the kernel is asked for: a file that leaves is found by a scan."""
         return super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM
 
 
@@ -115,6 +116,7 @@ class _Handler(FileSystemEventHandler):
         self._on_hint = on_hint
 
     def dispatch(self, event: FileSystemEvent) -> None:
+        """Hand a hint on; raises nothing, which would end the observer's thread."""
         with contextlib.suppress(Exception):
             kind = _KINDS.get(type(event))
             path = os.fsdecode(event.dest_path or event.src_path)
@@ -133,6 +135,7 @@ class _Overflow(logging.Handler):
         self._on_hint = on_hint
 
     def emit(self, record: logging.LogRecord) -> None:
+        """An overflow of the kernel's queue is a hint to scan; raises nothing."""
         if "overflow" in record.getMessage().casefold():
             with contextlib.suppress(Exception):
                 self._on_hint(Hint(HintKind.OVERFLOW))

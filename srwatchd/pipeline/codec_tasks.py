@@ -66,6 +66,7 @@ def encode(params: dict[str, Any], descriptors: list[int], progress: Progress) -
     behind, before, told = WriteBehind(staged, int(params["write_behind"])), 0, float("-inf")
 
     def on_progress(written: int) -> None:
+        """Tell of progress now and then, and let the disk keep up."""
         nonlocal before, told
         behind.wrote(max(0, written - before))
         before = written

@@ -64,6 +64,7 @@ def find(params: dict[str, Any], _descriptors: list[int], progress: Progress) ->
     said = _said(progress)
 
     def opened(spec: ModelSpec) -> Any:
+        """The network of ``spec`` on the processor."""
         return engine.open(spec, device="cpu", threads=int(params["threads"]))
 
     told: dict[str, Any] = {

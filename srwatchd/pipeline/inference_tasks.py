@@ -82,6 +82,7 @@ class Inference:
         size = sum(each.nbytes for each in target)
 
         def on_tile(done: int, total: int) -> None:
+            """Tell of a tile, and let the disk keep up."""
             behind.wrote(size // total)
             progress({"done": done, "total": total})
 

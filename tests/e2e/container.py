@@ -23,6 +23,8 @@ STANDIN = "localhost/srwatchd-base:1"
 IMAGE = "localhost/srwatchd:test"
 TOOLS = ("buildah", "podman", "runc", "mmdebstrap")
 SECONDS = 900
+_NOT_RUN = {"profiles", "depends_on", "command", "ports"}
+"""Keys of compose.yaml that are not about the container itself."""
 
 
 def missing():
@@ -69,11 +71,12 @@ class Engine:
     def _storage(self):
         return ["--root", str(self.folder), "--runroot", str(self.volatile)]
 
-    def podman(self, *words, check=True):
-        """One podman command to its end; the completed process with text output."""
+    def podman(self, *words, check=True, data=b""):
+        """One podman command to its end, with ``data`` for it to read; the completed process with text output."""
         plain = ["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
         command = ["podman", *self._storage(), *plain, *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=SECONDS, check=False)
+        done.stdout, done.stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -100,19 +103,22 @@ class Engine:
             shutil.rmtree(each, ignore_errors=True)
 
 
-def podman_options(places: dict[str, Path]) -> list[str]:
-    """The one service of compose.yaml as options of ``podman run``: every key of it is translated, or fails the test.
+def podman_options(places: dict[str, Path], name: str = "srwatchd") -> list[str]:
+    """A service of compose.yaml as options of ``podman run``: every key of it is translated, or fails the test.
 
     ``places`` has the test's own folder for each host folder of the file.
     """
     document = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    assert set(document) == {"name", "services", "volumes"}
-    assert list(document["services"]) == ["srwatchd"]
-    service = document["services"]["srwatchd"]
+    assert set(document) == {"name", "services", "networks", "volumes"}
+    assert list(document["services"]) == ["srwatchd", "console"]
+    service = document["services"][name]
     assert service.pop("image") == "srwatchd"
     for mount in service["volumes"]:
         assert mount.partition(":")[0] in {*places, *document["volumes"]}, f"{mount} is no place of this test"
-    return [option for key, value in service.items() for option in _translated(key, value, places)]
+    if service.pop("networks", None):  # it is reached from inside: no network can be made where tests run
+        service["network_mode"] = "none"
+    told = [(key, value) for key, value in service.items() if key not in _NOT_RUN]
+    return [option for key, value in told for option in _translated(key, value, places)]
 
 
 def _translated(key: str, value: Any, places: dict[str, Path]) -> list[str]:  # noqa: PLR0911 - a table
@@ -123,8 +129,8 @@ def _translated(key: str, value: Any, places: dict[str, Path]) -> list[str]:  # 
             return [f"--{key.partition('_')[0].replace('mem', 'memory')}={value}"]
         case "read_only":
             return [f"--read-only={str(value).lower()}"]
-        case "pids_limit":
-            return [f"--pids-limit={value}"]
+        case "pids_limit" | "cpu_shares":
+            return [f"--{key.replace('_', '-')}={value}"]
         case "cap_drop" | "security_opt" | "tmpfs":
             return [f"--{key.replace('_', '-')}={each}" for each in value]
         case "stop_grace_period":

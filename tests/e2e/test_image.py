@@ -12,16 +12,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / "integration")])
 from commands import png, size_of, wait_for
-from container import IMAGE, Engine, inspected, missing, podman_options
+from container import IMAGE, ROOT, Engine, inspected, missing, podman_options
 
 CONFIG = "/etc/srwatchd/srwatchd.yaml"
 OWNER = 10001
 LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
 """podman's own are above what a test may ask for that runs in a container itself."""
 PLACES = ("in", "done", "error", "archive")
+VOLUMES = ("state", "origins", "console", "models")
 
 pytestmark = [
     pytest.mark.soak,
@@ -50,8 +52,8 @@ def run(engine, tmp_path):
         os.chown(tmp_path / each, OWNER, OWNER)
     options = podman_options({f"/srv/pictures/{each}": tmp_path / each for each in PLACES})
     with contextlib.ExitStack() as stack:
-        stack.callback(engine.podman, "volume", "rm", "--force", "state", check=False)
-        stack.callback(engine.podman, "rm", "--force", "--time", "0", "--ignore", "box")
+        stack.callback(engine.podman, "volume", "rm", "--force", *VOLUMES, check=False)
+        stack.callback(engine.podman, "rm", "--force", "--time", "0", "--ignore", "desk", "box")
 
         def start(*more, words=()):
             plain = ["--detach", "--name", "box", "--pull", "never", *LIMITS]
@@ -137,6 +139,46 @@ def test_the_container_has_nothing_that_it_does_not_need(engine, run):
     doctor = engine.podman("exec", "box", "srwatchd", "doctor", "--config", CONFIG, "--json", check=False)
     problems = [each for each in json.loads(doctor.stdout)["findings"] if each["level"] == "problem"]
     assert problems == []
+
+
+ASK = """
+import json, sys, urllib.request
+method, path, token, size = sys.argv[1:]
+data = sys.stdin.buffer.read() if int(size) else None
+headers = {"Authorization": f"Bearer {token}", "X-Srwatchd": "1"}
+request = urllib.request.Request(f"http://127.0.0.1:8470{path}", data, headers, method=method)
+print(urllib.request.urlopen(request, timeout=30).read().decode())
+"""
+
+
+def test_the_console_is_the_image_s_second_command(engine, run, tmp_path):
+    """A user first; then it sees the daemon, takes a picture, and can write neither results nor the ledger."""
+    run()
+    ready(engine)
+    places = {f"/srv/pictures/{each}": tmp_path / each for each in PLACES}
+    options = [*LIMITS, "--pull", "never", *podman_options(places, "console")]
+    command = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["console"]["command"]
+    refused = engine.podman("run", "--name", "desk", *options, "--restart=no", IMAGE, *command, check=False)
+    assert refused.returncode == 78, refused.stderr
+    engine.podman("rm", "desk")
+    token_words = ("console", "token", "add", "test", "--role", "operator", "--config", CONFIG)
+    made = engine.podman("run", "--name", "desk", *options, "--restart=no", IMAGE, *token_words)
+    engine.podman("rm", "desk")
+    engine.podman("run", "--detach", "--name", "desk", *options, IMAGE, *command)
+
+    def ask(method, path, data=b""):
+        words = ["exec", "--interactive", "desk", "/opt/srwatchd/bin/python", "-c", ASK, method, path]
+        return engine.podman(*words, made.stdout.strip(), len(data), check=False, data=data)
+
+    wait_for(lambda: '"daemon":true' in ask("GET", "/api/v1/health").stdout.replace(" ", ""))
+    assert engine.podman("healthcheck", "run", "desk", check=False).returncode == 0
+    assert ask("PUT", "/api/v1/folders/pictures/files/up.png", png()).returncode == 0
+    wait_for(lambda: names(tmp_path, "archive") == ["up.png"])
+    assert names(tmp_path, "done") == ["up_x3.png"]
+    told = engine.podman("exec", "box", "cat", "/var/lib/srwatchd/audit/audit.jsonl").stdout
+    assert '"srwatchd.origin": "console"' in told or '"srwatchd.origin":"console"' in told
+    for place in ("/data/done/x", "/data/archive/x", "/var/lib/srwatchd/audit/x", "/etc/srwatchd/x"):
+        assert "Read-only file system" in engine.podman("exec", "desk", "touch", place, check=False).stderr
 
 
 def test_healthy_means_that_the_daemon_answers(engine, run, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.booted.scenarios import clock, failures, installation, power, shares, start, steering
+from benchmarks.booted.scenarios import clock, console, failures, installation, power, shares, start, steering
 
 if TYPE_CHECKING:
     from benchmarks.booted.bench import Scenario
@@ -13,6 +13,6 @@ __all__ = ["SCENARIOS"]
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
-    for module in (start, failures, steering, shares, power, clock, installation)
+    for module in (start, failures, steering, shares, power, clock, console, installation)
     for scenario in module.SCENARIOS
 }
