@@ -32,9 +32,9 @@ memory_limit: 1GiB
 #workers: 1
 
 #engine:
-  # auto measures what there is and takes the fastest: opencv, openvino, onnxruntime.
+  # auto measures what is installed and takes the fastest: opencv, openvino, onnxruntime (extra onnx or cuda).
   #name: auto
-  # auto cpu gpu npu cuda
+  # auto tries what is there, an NPU only by name; a named one has to be there: cpu gpu npu cuda (docs/engines.md).
   #device: auto
   # f32 bf16 f16; the short ones are faster on some processors and differ by up to one grey level in the mean.
   #precision: f32

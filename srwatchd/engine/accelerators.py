@@ -15,7 +15,7 @@ from srwatchd.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["REMEDIES", "exact_arithmetic", "missing_device", "nvidia_trouble", "visible"]
+__all__ = ["NO_SUCH_DEVICE", "REMEDIES", "exact_arithmetic", "missing_device", "nvidia_trouble", "visible"]
 
 REMEDIES: Final = {
     "cpu": "Set engine.device to auto.",
@@ -28,6 +28,10 @@ REMEDIES: Final = {
 }
 """What to do when a device that is asked for is missing."""
 
+NO_SUCH_DEVICE: Final = "it knows no such device"
+"""What an engine lacks for good."""
+
+_OTHER_ENGINE: Final = "Set engine.name to auto, or engine.device to one that this engine has; see docs/engines.md."
 _INTEL: Final = "0x8086"
 _CARDS: Final = "/dev/nvidia[0-9]*"
 _RENDER_NODES: Final = "/dev/dri/renderD*"
@@ -36,10 +40,15 @@ _DRIVER: Final = "libcuda.so.1"
 _ERRORS: Final = {100: "it finds no device", 803: "it does not fit the kernel's module", 999: "it does not start"}
 
 
-def missing_device(who: str, device: str, reason: str, present: Iterable[str]) -> ModelError:
-    """The error for a ``device`` that was asked for and that ``who`` cannot use: why, what there is, what to do."""
-    text = f"{who} cannot compute on {device!r} here ({reason}); there is: {', '.join(present) or 'nothing'}"
-    return ModelError("engine_unavailable", text, hint=REMEDIES[device])
+def missing_device(engine: str, device: str, reason: str, present: Iterable[str]) -> ModelError:
+    """The error for a ``device`` that was asked for and that ``engine``, or any (""), cannot use.
+
+    It says why, what there is, and what to do.
+    """
+    who = f"{engine} cannot" if engine else "no engine can"
+    text = f"{who} compute on {device!r} here ({reason}); there is: {', '.join(present) or 'nothing'}"
+    hint = _OTHER_ENGINE if engine and reason == NO_SUCH_DEVICE else REMEDIES[device]
+    return ModelError("engine_unavailable", text, hint=hint)
 
 
 def visible() -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from srwatchd.engine.accelerators import exact_arithmetic, missing_device, nvidia_trouble
+from srwatchd.engine.accelerators import NO_SUCH_DEVICE, exact_arithmetic, missing_device, nvidia_trouble
 from srwatchd.engine.base import plane_count
 from srwatchd.engine.budget import LARGEST_TILE, bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
@@ -129,7 +129,7 @@ class OnnxRuntimeEngine:
             if _CUDA not in _library().get_available_providers():
                 return "this ONNX Runtime is for processors only; the extra cuda brings the other one"
             return nvidia_trouble()
-        return None if device == "cpu" else "ONNX Runtime has no such device"
+        return None if device == "cpu" else NO_SUCH_DEVICE
 
     def open(
         self, spec: ModelSpec, *, device: str = "auto", precision: str = "f32", threads: int = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from srwatchd.engine.accelerators import missing_device
+from srwatchd.engine.accelerators import NO_SUCH_DEVICE, missing_device
 from srwatchd.engine.base import plane_count
 from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
@@ -166,7 +166,7 @@ class OpenCVEngine:
         """See :class:`~srwatchd.engine.base.Engine`."""
         if device == "cuda":
             return lacks_cuda()
-        return None if device == "cpu" else "OpenCV has no such device"
+        return None if device == "cpu" else NO_SUCH_DEVICE
 
     def open(self, spec: ModelSpec, *, device: str = "auto", precision: str = "f32", threads: int = 0) -> Network:
         """See :class:`~srwatchd.engine.base.Engine`; ``auto`` is the processor, which computes in f32 in any case."""

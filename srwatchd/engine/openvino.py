@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from srwatchd.engine.accelerators import missing_device
+from srwatchd.engine.accelerators import NO_SUCH_DEVICE, missing_device
 from srwatchd.engine.base import PRECISIONS, plane_count
 from srwatchd.engine.budget import CACHED_TILES, bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
@@ -178,7 +178,7 @@ class OpenVINOEngine:
     def lacks(self, device: str) -> str | None:
         """See :class:`~srwatchd.engine.base.Engine`."""
         if device not in _DEVICES:
-            return "OpenVINO has no such device"
+            return NO_SUCH_DEVICE
         return None if device in self._devices() else f"OpenVINO finds no {device.upper()}, or may not use its driver"
 
     def open(

@@ -149,10 +149,9 @@ def _candidates(settings: EngineSettings, wanted: Sequence[Engine]) -> list[tupl
     lacking = {engine.name: reasons[engine.name] or engine.lacks(settings.device) for engine in wanted}
     if all(lacking.values()):
         present = dict.fromkeys(device for engine in wanted for device in engine.devices())
-        who = settings.name if settings.name != "auto" else "no engine here"
-        raise missing_device(
-            who, settings.device, "; ".join(f"{name}: {why}" for name, why in lacking.items()), present
-        )
+        who = "" if settings.name == "auto" else settings.name
+        why = lacking[who] if who else "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
+        raise missing_device(who, settings.device, why or "", present)
     return [(engine, settings.device) for engine in wanted if lacking[engine.name] is None]
 
 

@@ -99,6 +99,22 @@ def test_check_config_knows_the_models(tmp_path):
     assert srwatchd("check-config", tmp_path / "absent.yaml").returncode == 78
 
 
+@pytest.mark.parametrize("name", ["auto", "opencv"])
+def test_a_device_that_is_not_here_is_said_everywhere(tmp_path, name):
+    """By check-config with its line, by run and once with 70: which one, what there is, what to do. None is silent."""
+    path = tmp_path / "srwatchd.yaml"
+    folder = f"{{id: a, inbox: in, done: out, error: err, model: {small_model()}}}"
+    path.write_text(f"engine:\n  name: {name}\n  device: npu\nfolders: [{folder}]\n")
+    checked = srwatchd("check-config", path)
+    assert (checked.returncode, checked.stderr.startswith(f"{path}:3: engine.device: ")) == (78, True)
+    began = srwatchd("once", "--config", path)
+    assert began.returncode == 70
+    for said in (checked.stderr, began.stderr):
+        assert "compute on 'npu' here (" in said
+        assert "there is: cpu" in said
+        assert "engine.device to auto" in said
+
+
 @pytest.mark.parametrize("name", ["run", "once", "doctor", "status", "pause", "retry"])
 def test_a_bad_configuration_is_78_everywhere(tmp_path, name):
     """Whatever the command, the same problems and the same status."""

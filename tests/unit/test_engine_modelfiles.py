@@ -1,4 +1,4 @@
-"""engine.graphdef, engine.onnxfile, engine.onnxshuffle: what is read from model files, and what is changed in them."""
+"""engine.graphdef and the onnx modules beside it: what is read from model files, and what is changed in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from networks import Shape
 
+from srwatchd.config.models import find_models
 from srwatchd.engine.graphdef import dequantized, read_graphdef
-from srwatchd.engine.onnxfile import freed, is_onnx, read_onnx
+from srwatchd.engine.onnxfile import freed, is_onnx, only_output, read_onnx
+from srwatchd.engine.onnxhalf import halved
+from srwatchd.engine.onnxruntime import OnnxRuntimeEngine
 from srwatchd.engine.onnxshuffle import without_depth_to_space
 from srwatchd.engine.wire import WireError, encode, field
 
@@ -138,3 +141,47 @@ def test_a_shuffle_of_unknown_planes_is_refused() -> None:
     data = network.encoded().replace(b"\x0a\x01c\x12\x01d", b"\x0a\x01z\x12\x01d")
     with pytest.raises(WireError, match="are not known"):
         without_depth_to_space(data)
+
+
+def test_one_output_is_kept_and_what_leads_to_it() -> None:
+    """Of the levels of a pyramid; another name is no output."""
+    spec = find_models(None)["lapsrn_x4"]
+    assert spec.onnx is not None
+    network = read_onnx(spec.onnx.read_bytes())
+    first = only_output(network, "NCHW_output_2x")
+    assert [port.name for port in first.outputs] == ["NCHW_output_2x"]
+    assert len(read_onnx(first.encoded()).operations) < len(network.operations) / 2 + 2
+    with pytest.raises(WireError, match="no output 'elsewhere'"):
+        only_output(network, "elsewhere")
+
+
+@pytest.mark.parametrize("name", ["fsrcnn_x2", "espcn_x2", "edsr_x2", "lapsrn_x2"])
+def test_a_network_in_f16_is_the_same_network(name: str) -> None:
+    """Its ports stay f32; on a processor, which computes it in f32, only the rounded weights are seen."""
+    if (reason := OnnxRuntimeEngine().available()) is not None:
+        pytest.skip(reason)
+    import onnxruntime
+
+    spec = find_models(None)[name]
+    assert spec.onnx is not None
+    network = only_output(read_onnx(spec.onnx.read_bytes()), spec.output_node)
+    half = halved(network)
+    assert half is not None
+    low, high = spec.input_range
+    blob = np.random.default_rng(1).uniform(low, high, (1, 24, 20, spec.channels)).astype(np.float32)
+    whole, rounded = (
+        onnxruntime.InferenceSession(each.encoded(), providers=["CPUExecutionProvider"]).run(None, {"input": blob})[0]
+        for each in (network, half)
+    )
+    assert rounded.dtype == np.float32
+    assert not np.array_equal(whole, rounded)
+    assert np.abs(whole - rounded).mean() <= 0.002 * (high - low)
+
+
+def test_a_network_that_counts_stays_in_f32() -> None:
+    """One with operations whose types are not known to be free is left alone, weights beyond f16 are refused."""
+    torch = read_onnx(networks.onnx(Shape(planes=1, scale=3, size=(24, 40), torch=True)))
+    assert halved(torch) is None
+    huge = read_onnx(networks.onnx(Shape(limits=(0.0, 1e6))))
+    with pytest.raises(WireError, match="cannot hold"):
+        halved(huge)
