@@ -28,20 +28,27 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="srwatchd-console-") as folder, Pair(Path(folder), options.model) as pair:
-        found = measured(pair, options)
+        found = Found()
+        measured(pair, options, found)
     if options.json:
         print(json.dumps(found, indent=1))
-    else:
-        for name, value in found.items():
-            print(f"{name:<44} {value}")
     return 0 if found["delivered"] == options.uploads + found["uploads before"] else 1
 
 
-def measured(pair: Pair, options: argparse.Namespace) -> dict[str, Any]:
-    """All figures, by what they are."""
+class Found(dict[str, Any]):
+    """All figures, by what they are; each is said on standard error as soon as it is known."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        print(f"{name:<44} {value}", file=sys.stderr, flush=True)
+
+
+def measured(pair: Pair, options: argparse.Namespace, found: Found) -> None:
+    """Find all of them."""
     picture = make_picture(options.megabytes * 1_000_000)
     idle = pair.memory()
-    found: dict[str, Any] = {"picture, bytes": len(picture), "console at rest, MiB": idle >> 20}
+    found["picture, bytes"] = len(picture)
+    found["console at rest, MiB"] = idle >> 20
     pair.steer("pause")
     alone = [upload(pair, picture, f"alone-{number}.png") for number in range(3)]
     with Pages(pair, options.pages) as pages:
@@ -64,7 +71,7 @@ def measured(pair: Pair, options: argparse.Namespace) -> dict[str, Any]:
         found[f"{options.uploads} uploads at once, s"] = round(time.monotonic() - begin, 1)
         found["one of them, median and slowest, s"] = f"{statistics.median(times):.1f} {max(times):.1f}"
     found["page meanwhile, slowest, s"] = round(pages.slowest, 2)
-    found["pages answered, and without a body"] = f"{pages.answered} {pages.unchanged}"
+    found["pages answered, without a body, asked again"] = f"{pages.answered} {pages.unchanged} {pages.again}"
     found["console at most, MiB"] = pair.memory() >> 20
     wanted = before + options.uploads
     deadline = time.monotonic() + _PATIENCE
@@ -72,7 +79,6 @@ def measured(pair: Pair, options: argparse.Namespace) -> dict[str, Any]:
         time.sleep(1)
     found["delivered"] = delivered
     found["until all were delivered, s"] = round(time.monotonic() - begin, 1)
-    return found
 
 
 def upload(pair: Pair, picture: bytes, name: str) -> float:

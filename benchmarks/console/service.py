@@ -99,6 +99,7 @@ class Pages:
         self._threads = [threading.Thread(target=self._look, args=(number / count,)) for number in range(count)]
         self._seconds: list[float] = []
         self.unchanged = 0
+        self.again = 0
 
     def __enter__(self) -> Self:
         for each in self._threads:
@@ -131,7 +132,11 @@ class Pages:
         with self._pair.client() as client:
             while not self._stop.is_set():
                 begin = time.monotonic()
-                answer = client.get("/api/v1/live", headers=known)
+                try:
+                    answer = client.get("/api/v1/live", headers=known)
+                except httpx.TransportError:  # as a browser does: once more
+                    self.again += 1
+                    continue
                 self._seconds.append(time.monotonic() - begin)
                 self.unchanged += answer.status_code == httpx.codes.NOT_MODIFIED
                 known = {"If-None-Match": answer.headers["etag"]}

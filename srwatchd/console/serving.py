@@ -36,6 +36,8 @@ __all__ = ["run"]
 
 _log = structlog.get_logger("srwatchd.console")
 _GRACE_SECONDS: Final = 2
+_IDLE_SECONDS: Final = 30
+"""Longer than a hidden page waits between two questions."""
 _LAST_SECONDS: Final = 1.0
 _BACKLOG: Final = 256
 
@@ -109,6 +111,7 @@ async def _serve(
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_keep_alive=_IDLE_SECONDS,
             ssl_context_factory=None if context is None else lambda _config, _default: context,
         )
     )

@@ -42,11 +42,11 @@ class PatientProtocol(H11Protocol):
         if self.conn.their_state is not h11.IDLE:
             self._cancel()
 
-    def on_response_complete(self) -> None:
-        """The next request may come; its headers have to as soon as they begin to."""
-        super().on_response_complete()
-        if not self.transport.is_closing() and self.conn.their_state is h11.IDLE and self._waiting is None:
+    def data_received(self, data: bytes) -> None:
+        """The beginning of the next request, perhaps: the rest of its headers has to come soon."""
+        if self._waiting is None and self.conn.their_state is h11.IDLE:
             self._waiting = self.loop.call_later(_HEADERS_SECONDS, self._give_up)
+        super().data_received(data)
 
     def _give_up(self) -> None:
         self._waiting = None

@@ -20,7 +20,14 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nX-Slow: ",
+    ],
+)
 def test_who_sends_no_whole_request_is_let_go(begun, monkeypatch):
     """Whatever was sent of its headers; and the next one is served as before."""
     monkeypatch.setattr(wire, "_HEADERS_SECONDS", 0.3)
