@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ from commands import ROOT, command, png, small_model, small_scale, wait_for
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(180),
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 
@@ -62,8 +62,8 @@ def chromium(tmp_path_factory, namespace):
         browser.close()
 
 
-@pytest.fixture
-def context(chromium, service):
+@contextlib.contextmanager
+def profile(chromium, service):
     """A fresh profile. Nothing in it asks for anything elsewhere, nor writes an error but of a refused request."""
     made = chromium.new_context(locale="en-GB", base_url=service.url, viewport={"width": 1440, "height": 900})
     made.set_default_timeout(30_000)
@@ -75,6 +75,12 @@ def context(chromium, service):
     made.close()
     assert elsewhere == []
     assert [each for each in errors if not each.startswith("Failed to load resource")] == []
+
+
+@pytest.fixture
+def context(chromium, service):
+    with profile(chromium, service) as made:
+        yield made
 
 
 @pytest.fixture
@@ -254,48 +260,45 @@ def test_fifty_tabs_do_not_block_an_upload(context, page, tmp_path):
     page.get_by_text("1 uploaded").wait_for()
 
 
-def test_zz_login_and_roles(context, service):
-    """As soon as there is a user, everybody logs in; a viewer sees everything and can change nothing."""
+def test_login_roles_and_a_daemon_that_is_down(chromium, namespace, tmp_path):
+    """As soon as there is a user, everybody logs in; a viewer sees everything and can change nothing.
+
+    When the daemon ends, the page stays, says that nothing runs, and what to do.
+    """
+    config = configuration(tmp_path)
     for name, role in (("anna", "operator"), ("otto", "viewer")):
-        words = command("console", "user", "add", name, "--role", role, "--password-stdin", "--config", service.config)
+        words = command("console", "user", "add", name, "--role", role, "--password-stdin", "--config", config)
         subprocess.run(words, cwd=ROOT, input="a good password\n", text=True, check=True, capture_output=True)
 
-    page = context.new_page()
-    page.goto("/")
+    with Service(config, namespace) as service, profile(chromium, service) as context:
+        page = context.new_page()
+        page.goto("/")
 
-    def enter(name, password):
-        page.get_by_label("Name").fill(name)
-        page.get_by_label("Password").fill(password)
-        page.get_by_role("button", name="Log in").click()
+        def enter(name, password):
+            page.get_by_label("Name").fill(name)
+            page.get_by_label("Password").fill(password)
+            page.get_by_role("button", name="Log in").click()
 
-    enter("otto", "a wrong password")
-    page.get_by_role("alert").get_by_text("The name or the password is wrong.").wait_for()
-    enter("otto", "a good password")
-    page.get_by_text("Dropping pictures takes the role operator.").wait_for()
-    page.goto("/#/folders")
-    page.wait_for_selector(".folder")
-    assert page.get_by_role("button", name="Pause").count() == 0
-    refused = page.evaluate("""async () => {
-        const answer = await fetch("/api/v1/folders/photos/pause", {method: "POST", headers: {"X-Srwatchd": "1"}});
-        return [answer.status, (await answer.json()).error.code];
-    }""")
-    assert refused == [403, "not_allowed"]
+        enter("otto", "a wrong password")
+        page.get_by_role("alert").get_by_text("The name or the password is wrong.").wait_for()
+        enter("otto", "a good password")
+        page.get_by_text("Dropping pictures takes the role operator.").wait_for()
+        page.goto("/#/folders")
+        page.wait_for_selector(".folder")
+        assert page.get_by_role("button", name="Pause").count() == 0
+        refused = page.evaluate("""async () => {
+            const answer = await fetch("/api/v1/folders/photos/pause", {method: "POST", headers: {"X-Srwatchd": "1"}});
+            return [answer.status, (await answer.json()).error.code];
+        }""")
+        assert refused == [403, "not_allowed"]
 
-    page.get_by_role("button", name="Log out otto").click()
-    enter("anna", "a good password")
-    page.get_by_role("button", name="Pause photos").click()
-    page.get_by_role("button", name="Resume photos").click()
-    page.get_by_role("button", name="Pause photos").wait_for()
+        page.get_by_role("button", name="Log out otto").click()
+        enter("anna", "a good password")
+        page.get_by_role("button", name="Pause photos").click()
+        page.get_by_role("button", name="Resume photos").click()
+        page.get_by_role("button", name="Pause photos").wait_for()
 
-
-def test_zzz_a_daemon_that_is_down_is_said(context, service):
-    """The page stays, says that nothing runs, and what to do."""
-    page = context.new_page()
-    page.goto("/")
-    page.get_by_label("Name").fill("anna")
-    page.get_by_label("Password").fill("a good password")
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_selector(".choice")
-    service.stop_daemon()
-    page.locator(".state[data-state=down]").wait_for()
-    assert "not_running" in page.locator(".need").first.inner_text()
+        service.stop_daemon()
+        page.locator(".state[data-state=down]").wait_for()
+        page.goto("/#/")
+        page.locator(".need", has_text="not_running").wait_for()

@@ -46,13 +46,18 @@ function written(name, value) {
   return value === true && !name.startsWith("aria-") ? "" : String(value);
 }
 
-/** Replaces the children only when `signature` is another than last time: focus and scrolling survive a poll. */
+/**
+ * Replaces the children only when `signature` is another than last time: focus and scrolling survive a poll, and so does
+ * what a person has opened, where it has a `data-key`.
+ */
 export function renew(element, signature, make) {
   const mark = JSON.stringify(signature);
   if (element.signature === mark) return;
   element.signature = mark;
   const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const opened = new Map([...element.querySelectorAll("details[data-key]")].map((one) => [one.dataset.key, one.open]));
   element.replaceChildren(...[make()].flat(3).filter(Boolean));
+  for (const one of element.querySelectorAll("details[data-key]")) one.open = opened.get(one.dataset.key) ?? one.open;
   if (focused) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 

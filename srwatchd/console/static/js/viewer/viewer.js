@@ -10,7 +10,7 @@ import { Regions } from "./regions.js";
 const GAP = 2; // CSS pixels between two pictures side by side
 
 export class Viewer {
-  #canvas = h("canvas", { tabindex: "0", role: "img", "aria-describedby": "viewer-keys" });
+  #canvas = h("canvas", { tabindex: "0", role: "application", "aria-describedby": "viewer-keys" });
   #slider = h("input", { type: "range", min: "0", max: "1000", value: "500", class: "slider" });
   #line = h("span", { class: "slider-line", "aria-hidden": "true" });
   #names = { source: h("span", { class: "tag before" }, t("viewer.source")), result: h("span", { class: "tag after" }, t("viewer.result")) };

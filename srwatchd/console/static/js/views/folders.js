@@ -55,17 +55,17 @@ function folder(one, frame) {
     one.hold && h("div", { class: "notice hold" }, icon("hold"), reason(one.hold), h("p", { class: "small faint" }, t("folder.held_since", { ago: ago(one.hold.since) }))),
     one.warnings.map((warning) => h("p", { class: "small held", lang: "en" }, marked(warning))),
     h("dl", { class: "folder-figures" }, figures),
-    one.files.length > 0 && waitingFiles(one.files),
+    one.files.length > 0 && waitingFiles(one),
     one.space && space(one.space),
     h("dl", { class: "facts small" }, facts.map(([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, shown(value, { class: key === "folder.engine" ? null : "mono" }))))),
   );
 }
 
-function waitingFiles(files) {
+function waitingFiles({ id, files }) {
   const rows = files.slice(0, 20).map((file) =>
     h("li", {}, shown(file.name, { class: "clip" }), h("span", { class: "soft small", lang: "en" }, [file.reason, file.detail].filter(Boolean).join(": ")), h("span", { class: "soft small number" }, span(file.seconds))),
   );
-  return h("details", { class: "waiting", open: files.length <= 3 }, h("summary", {}, t("folder.files", { n: files.length })), h("ul", {}, rows));
+  return h("details", { class: "waiting", open: files.length <= 3, data: { key: `files-${id}` } }, h("summary", {}, t("folder.files", { n: files.length })), h("ul", {}, rows));
 }
 
 function space({ free, total, min_free: least }) {

@@ -71,7 +71,8 @@ export function history({ query: asked, frame }) {
   const stop = follow(({ now }) => {
     form.show(now?.folders ?? []);
     const newest = now?.recent[0]?.job ?? null;
-    if (state.newest === null || newest === null || newest === state.newest) return;
+    state.newest ??= newest;
+    if (newest === state.newest) return;
     // The first page keeps itself up to date; nobody's reading place on another one is moved.
     if (state.asked.get("cursor") || list.contains(document.activeElement) || scrollY > 200) fresh.hidden = false;
     else load();

@@ -20,6 +20,7 @@ export function job({ rest: [id] }) {
   const element = h("div", { class: "page job", "aria-busy": "true" }, h("h1", { tabindex: "-1" }, t("job.loading")));
   let viewer = null;
   let state = null;
+  let left = false;
   const work = running();
 
   async function load() {
@@ -31,6 +32,7 @@ export function job({ rest: [id] }) {
       element.removeAttribute("aria-busy");
       return;
     }
+    if (left) return;
     const mark = `${found.outcome}|${found.timeline.length}`;
     if (mark === state) return;
     const heading = element.querySelector("h1") === document.activeElement;
@@ -61,6 +63,7 @@ export function job({ rest: [id] }) {
   });
   load().then(() => live.now && work.show(live.now.running.filter((one) => one.job === id), true));
   const leave = () => {
+    left = true;
     stop();
     viewer?.leave();
   };

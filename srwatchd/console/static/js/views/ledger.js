@@ -3,6 +3,7 @@
 import { get, query, send } from "../api.js";
 import { attribute, h, icon } from "../dom.js";
 import { ago, count, fullMoment, moment, size } from "../figures.js";
+import { follow } from "../live.js";
 import { base, plain, shown } from "../names.js";
 import { operator } from "../session.js";
 import { t } from "../texts.js";
@@ -10,6 +11,7 @@ import { reason, sentence } from "../parts/failure.js";
 import { actionName, fieldList } from "../parts/timeline.js";
 
 const PAGE = 60;
+const TAIL = 3000; // milliseconds between two looks at the end, at least
 const ACTIONS = [
   "job.claimed", "job.delivered", "job.completed", "job.quarantined", "job.attempt_failed", "job.released", "job.recovered",
   "job.produced", "job.failed", "folder.held", "folder.resumed", "control.paused", "control.resumed", "control.retried",
@@ -85,10 +87,21 @@ export function ledger({ query: asked }) {
 
   loadState();
   loadLines();
+  // The newest lines follow what happens, but never while somebody reads one or has gone back.
+  let seen = performance.now();
+  const stop = follow(() => {
+    if (performance.now() - seen < TAIL || current.get("before") || lines.querySelector("details[open]") || lines.contains(document.activeElement)) return;
+    seen = performance.now();
+    loadState();
+    loadLines();
+  });
   return {
     element,
     title: t("nav.ledger"),
-    leave: () => clearTimeout(watching),
+    leave: () => {
+      stop();
+      clearTimeout(watching);
+    },
     turn: ({ query: wanted }) => {
       current = wanted;
       action.value = wanted.get("action") ?? "";
