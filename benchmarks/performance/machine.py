@@ -7,12 +7,13 @@ import platform
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["described", "has_bf16", "run_of", "when"]
+from benchmarks.endurance.report import now
+
+__all__ = ["described", "has_bf16", "run_of"]
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("numpy", "opencv-contrib-python-headless", "openvino", "onnxruntime", "ncnn", "pyvips-binary")
@@ -37,16 +38,11 @@ def run_of(words: str) -> dict[str, str | float]:
     words_of_git = ["-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
     told = subprocess.run([git, *words_of_git], capture_output=True, text=True, check=False).stdout if git else ""
     return {
-        "when": when(),
+        "when": now(),
         "commit": told.strip() or "not a checkout",
         "command": words,
         "load": round(os.getloadavg()[0], 2),
     }
-
-
-def when() -> str:
-    """Now, to the minute."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def has_bf16() -> bool:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.endurance.report import facts_table
 from benchmarks.performance.sections import engines, growth, idle, latency, way
 from benchmarks.performance.tables import table
 
@@ -36,17 +37,17 @@ def write(path: Path, figures: Figures) -> list[Target]:
     sections = [make(figures.rows(part)) for part, make in SECTIONS.items() if figures.rows(part)]
     targets = [target for section in sections for target in section.targets]
     texts = {name: text for section in sections for name, text in section.texts.items() if text}
-    texts |= {"machine": _machine(figures), "runs": _runs(figures), "targets": _judged(targets)}
+    texts |= {
+        "machine": "\n".join(facts_table(figures.machine)).rstrip(),
+        "runs": _runs(figures),
+        "targets": _judged(targets),
+    }
     page = _PLACE.sub(lambda place: texts.get(place[1], "*Not measured.*"), _WORDS.read_text(encoding="utf-8"))
     path.write_text(page, encoding="utf-8")
     for section in sections:
         for name, plot in section.plots.items():
             path.with_name(name).write_text(plot, encoding="utf-8")
     return targets
-
-
-def _machine(figures: Figures) -> str:
-    return "\n".join(table(["", ""], ([name, text] for name, text in figures.machine.items())))
 
 
 def _runs(figures: Figures) -> str:
