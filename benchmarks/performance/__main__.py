@@ -77,7 +77,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.performance", description="How fast srwatchd is.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"Some of: {', '.join(PARTS)}. Without any: all.")
     parser.add_argument("--quick", action="store_true", help="A little of each: to see that it works, not how fast.")
-    parser.add_argument("--only", default="", metavar="TEXT", help="Only cases whose name contains this.")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="Only cases whose name contains this (and ends there, after a space).",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="Write the page, and its plots beside it.")
     parser.add_argument(
         "--figures", type=Path, metavar="FILE", help="Where figures are kept, of earlier runs too.  [beside the page]"

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 class Bench:
     """Room to work in (a local disk), the command under test, photographs, and how much is to be done.
 
-    ``only`` keeps the cases whose key contains it.
+    ``only`` keeps the cases whose key, with a space after it, contains it.
     """
 
     work: Path
@@ -34,7 +34,7 @@ class Bench:
 
     def wants(self, key: str) -> bool:
         """Whether a case is to be run."""
-        return self.only in key
+        return self.only in f"{key} "
 
 
 @dataclass(frozen=True, slots=True)
