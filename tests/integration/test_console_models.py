@@ -57,6 +57,7 @@ def test_the_models_that_come_with_srwatchd(console):
     assert console.client.post("/api/v1/models/nobody/verify").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_model_comes_in_and_is_altered(console):
     """Uploaded, tried, kept as by the command, step by step; a second one waits its turn; a changed file is noticed."""
     data = networks.onnx(Shape(scale=3))

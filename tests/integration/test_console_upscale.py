@@ -226,6 +226,7 @@ def test_half_a_body_is_no_picture(site):
     wait_for(lambda: os.listdir(place(service) / "in") == [".srwatchd"])
 
 
+@pytest.mark.slow
 def test_commands_know_the_folder(site):
     """status, doctor and check-config take it for what it is: an ordinary folder."""
     service, console = site
