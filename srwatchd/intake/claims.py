@@ -10,21 +10,21 @@ Order of operations, and what is found after a crash:
 the crash comes after                                      found at the next start, and what follows
 =========================================================  ============================================================
 *take*
-1  record staged                                           ``.srwatchd-*.tmp``: removed; the source lies in the inbox
-2  record renamed to ``<job>.json``, private dir fsynced   orphan, CLAIMING, no source: drop; the source is in the inbox
+1  ``<job>.json`` made, its line not written               no record: removed; the source lies in the inbox
+2  record and private dir fsynced                          orphan, CLAIMING, no source: drop; the source is in the inbox
 3  source renamed to ``<job>.src``                         orphan, CLAIMING, source present: look, go on or release;
                                                            after a power cut also as 2
 4  source folder and private dir fsynced                   orphan, CLAIMING, source present: as 3
 5  marker renamed to ``<job>.done``                        as 4; a marker left by 4 is taken by :meth:`Claims.orphans`
 *save*
-6  new record renamed over the old one                     orphan in the new state; before it, in the old one
+6  a line added to the record, fsynced                     orphan in the new state; before it, in the old one
 *release*
 7  source renamed back into the inbox                      orphan, CLAIMING, CLAIMED or WAITING, no source: drop;
                                                            its marker is given back by :meth:`Claims.drop`
 8  both folders fsynced, marker renamed back               as 7
 *drop* (the source has gone to its place)
 9  ``<job>.done``, ``<job>.run`` removed                   orphan in its last state: its last step is repeated, drop
-10 ``<job>.json`` removed                                  nothing
+10 ``<job>.json`` removed                                  nothing; after a power cut also as 9, see :meth:`drop`
 *any time*
    the record is damaged or lost                           ``<job>.src`` without record: given back to the inbox as
                                                            ``recovered-<job>``
@@ -35,9 +35,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -46,19 +44,20 @@ from srwatchd.intake.look import NotAPlainFileError, look_at, open_plain, snapsh
 from srwatchd.intake.movable import on_another_mount, protected
 from srwatchd.intake.names import MARKER, numbered
 from srwatchd.intake.owners import own_name, owner_name
+from srwatchd.intake.records import Records
 from srwatchd.intake.runs import Runs
-from srwatchd.job import Event, Record, State, advance
-from srwatchd.storage import STAGING_PREFIX, host_errors, open_beneath, rename_exclusive, write_durably
+from srwatchd.job import FINAL, Event, State, advance
+from srwatchd.storage import STAGING_PREFIX, host_errors, open_beneath, rename_exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from srwatchd.intake.inbox import Inbox
     from srwatchd.intake.observation import Look
+    from srwatchd.job import Record
 
 __all__ = ["Claims", "Orphan"]
 
-_JOB: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _FOLDER_MODE: Final = 0o2775
 _NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM})
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -89,6 +88,7 @@ class Claims:
         self._private = inbox.private_fd
         self._markers = markers
         self._runs = Runs(inbox.private_fd, boot_id=boot_id)
+        self._records = Records(inbox.private_fd)
         self.recovered: tuple[str, ...] = ()
         """Names of sources without a readable record that the last :meth:`orphans` gave back to the inbox."""
 
@@ -117,12 +117,9 @@ class Claims:
             self._move_marker_in(record)
 
     def save(self, record: Record) -> None:
-        """Write the record durably; the one before it is replaced as a whole."""
-        if _JOB.fullmatch(record.job) is None:
-            raise ValueError(f"{record.job!r} cannot be part of a file name")
-        data = json.dumps(record.to_dict(), ensure_ascii=True).encode("ascii") + b"\n"
+        """Write the record durably; the one before it does not count any more."""
         with host_errors(self._inbox.root, "cannot write a record in the inbox"):
-            write_durably(_json(record.job), data, dir_fd=self._private)
+            self._records.save(record)
 
     def source_fd(self, record: Record) -> int:
         """Open the claimed source for reading; the caller closes the descriptor.
@@ -182,14 +179,19 @@ class Claims:
         return name
 
     def drop(self, record: Record) -> None:
-        """Remove what is remembered of the job, the record last. The source is not touched."""
+        """Remove what is remembered of the job, the record last. The source is not touched.
+
+        Durable on return, unless the job is over: until the next claim or fsync here, a power cut may bring its record
+        back, which finds its outcome in the ledger and is dropped once more.
+        """
         with host_errors(self._inbox.root, "cannot remove a record in the inbox"):
             if record.state in _RELEASABLE and not self._present(_source(record.job)):
                 self._move_marker_out(record, record.name)
             self._remove(record.job + MARKER)
             self._runs.forget(record.job)
-            self._remove(_json(record.job))
-            os.fsync(self._private)
+            self._records.remove(record.job)
+            if record.state not in FINAL:
+                os.fsync(self._private)
 
     # -- after a crash ------------------------------------------------------------------------------------------
 
@@ -204,7 +206,7 @@ class Claims:
             for name in names:
                 if name.startswith((STAGING_PREFIX, "probe-")):
                     self._remove(name)
-            records = {job: self._read(job) for job in _stems(names, ".json")}
+            records = {job: self._records.read(job) for job in _stems(names, ".json")}
             readable = {job: record for job, record in records.items() if record is not None}
             self.recovered = tuple(self._recover(job) for job in _stems(names, ".src") if job not in readable)
             for name in names:
@@ -240,15 +242,6 @@ class Claims:
                     return
                 number += 1
                 name = numbered(base, number)
-
-    def _read(self, job: str) -> Record | None:
-        """Read a record; None when it is damaged, of another version, or not this job's."""
-        try:
-            with open(open_plain(self._private, _json(job)), "rb") as file:
-                record = Record.from_dict(json.loads(file.read()))
-        except (NotAPlainFileError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None
-        return record if record.job == job and _is_relative(record.name) else None
 
     def _recover(self, job: str) -> str:
         return self._move_out(_source(job), f"recovered-{job}")
@@ -347,13 +340,5 @@ def _source(job: str) -> str:
     return f"{job}.src"
 
 
-def _json(job: str) -> str:
-    return f"{job}.json"
-
-
 def _stems(names: set[str], suffix: str) -> list[str]:
     return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
-
-
-def _is_relative(name: str) -> bool:
-    return all(part not in ("", ".", "..") for part in name.split("/"))

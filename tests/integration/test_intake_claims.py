@@ -362,7 +362,8 @@ def test_claims_orphans_are_in_the_order_of_their_claims(inbox, claims):
 @pytest.mark.parametrize(
     ("step", "moment", "present"),
     [
-        ("os.rename", "before", None),
+        ("os.write", "before", None),
+        ("os.fdatasync", "after", False),
         ("claims.rename_exclusive", "before", False),
         ("claims.rename_exclusive", "after", True),
         ("Claims._prove", "after", True),
