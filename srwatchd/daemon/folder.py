@@ -40,6 +40,8 @@ _log = structlog.get_logger("srwatchd.folder")
 _ROUND_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 3.0
 _BATCH: Final = 32
+_LOOKS: Final = 256
+"""Looks at a time: claims of what is ready already do not wait for a hundred thousand of them."""
 _CLAIMED_SECONDS: Final = 60.0
 """Until the next try with a claimed source that cannot be read."""
 
@@ -223,7 +225,7 @@ class ServedFolder:
 
     async def _look(self, premises: Premises) -> None:
         settler = self._open_settler()
-        names = settler.due(self._loop.time())
+        names = settler.due(self._loop.time(), limit=_LOOKS)
         if names:
             for name, look in await self.lane.run(premises.look_all, names):
                 if look is None:

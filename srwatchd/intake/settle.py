@@ -116,8 +116,11 @@ class Settler:
             self._due.put(name, judgement.due)
 
     def seen(self, snapshots: Iterable[Snapshot], now: float, *, started: float) -> None:
-        """Take over what a scan that began at ``started`` saw. Whatever is known from later than that stays."""
-        for snapshot in snapshots:
+        """Take over what a scan that began at ``started`` saw. Whatever is known from later than that stays.
+
+        What is new is looked at in the folder's order, so that the first of many is ready before the last is seen.
+        """
+        for snapshot in sorted(snapshots, key=self._rank):
             name = snapshot.name
             if self._claimed.get(name, float("-inf")) >= started:
                 continue

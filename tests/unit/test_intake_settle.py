@@ -175,3 +175,11 @@ def test_settle_ten_thousand_files_one_by_one():
         subject.reserve(name)
         subject.claimed(name, 3.0)
     assert subject.ready(3.0) == []
+
+
+def test_settle_looks_come_in_the_folders_order():
+    """Of many new files the ones that go first are looked at first, however the scan found them."""
+    subject, sizes = settler(order="smallest"), {"a": 12, "b": 14, "c": 11, "d": 13}
+    subject.reconcile([snapshot(name, size=size) for name, size in sizes.items()], 0.0)
+    assert subject.due(2.0, limit=3) == ["c", "a", "d"]
+    assert subject.due(2.0) == ["b"]
