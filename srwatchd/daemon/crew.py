@@ -154,7 +154,7 @@ class Crew:
         return Stages(
             codec=self.codec,
             inference=self.inference,
-            scratch=Scratch(self._settings.scratch),
+            scratch=Scratch(self._settings.scratch, in_memory=self._memory.write_behind),
             choices=choices,
             machine=self._machine,
             memory=self._memory,

@@ -72,7 +72,10 @@ class MemoryPlan:
 
     @property
     def write_behind(self) -> int:
-        """The bytes after which a worker has what it wrote go to the disk; as many again may be on their way."""
+        """The bytes after which a worker has what it wrote go to the disk; as many again may be on their way.
+
+        A result raster of no more than that has no disk behind it: one for each picture in work is half of ``pages``.
+        """
         return self.pages // (2 * (self.codec_workers + self.inference_workers))
 
     @property

@@ -26,11 +26,13 @@ every block. The event loop does not wait for that."""
 class Scratch:
     """A directory in which nameless files are made.
 
-    A raster lives in the page cache and on disk only if memory is short, so a large picture costs disk, not memory.
+    A raster lives in the page cache and on disk only if memory is short, so a large picture costs disk, not memory. One
+    of up to ``in_memory`` bytes has no disk behind it: it would be gone before anything of it was written.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, in_memory: int = 0) -> None:
         self.directory = directory
+        self._in_memory = in_memory
 
     def open(self, size: int = 0) -> int:
         """A read-write descriptor of a new nameless file of ``size`` bytes, all zero and without blocks.
@@ -39,6 +41,8 @@ class Scratch:
         a full disk would end the worker with SIGBUS instead of an error).
         """
         with host_errors(self.directory, "making a scratch file in"):
+            if 0 < size <= self._in_memory:
+                return _memory_file(size)
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_scratch(size, self._free(), place=str(self.directory))
             descriptor = self._nameless()
@@ -104,6 +108,16 @@ def put_away(descriptor: int) -> None:
 def _unwanted(opening: asyncio.Future[int]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         put_away(opening.result())
+
+
+def _memory_file(size: int) -> int:
+    descriptor = os.memfd_create("raster", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, size)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _reserve(descriptor: int, size: int) -> None:

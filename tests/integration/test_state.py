@@ -88,6 +88,18 @@ def test_scratch_files_have_no_name(tmp_path):
         os.fstat(descriptor)
 
 
+def test_small_scratch_files_take_no_disk(tmp_path):
+    """Up to the limit a file of a known size is in memory; the folder is not even made for it."""
+    scratch = Scratch(tmp_path / "scratch", in_memory=1000)
+    with scratch.file(1000) as descriptor:
+        assert os.fstat(descriptor).st_size == 1000
+        assert os.pread(descriptor, 10, 990) == bytes(10)
+        assert not (tmp_path / "scratch").exists()
+    for size in (0, 1001):
+        with scratch.file(size) as descriptor:
+            assert os.fstat(descriptor).st_dev == (tmp_path / "scratch").stat().st_dev
+
+
 def test_scratch_without_nameless_files(tmp_path, monkeypatch):
     """Where the file system has none, a name that is removed at once does."""
     real = os.open
