@@ -1,8 +1,8 @@
 """An index over the ledger's files, so that a page of the history is not a walk through all of them.
 
 A cache in SQLite, never a truth: it is brought up to date from where it ended, and made anew when the ledger is another
-one than it was made from, when it is of another version, damaged, or gone. Where the state cannot be written it lies in
-a nameless file. One thread at a time.
+one than it was made from, when it is of another version or of an earlier boot, damaged, or gone. Where the state cannot
+be written it lies in a nameless file. One thread at a time.
 
 The ledger is only read. A segment is known by its first sequence and the hash of its first line, whatever its name;
 before going on in one the hash of the last line that was read is looked at again. What a segment held that retention
@@ -15,6 +15,7 @@ import contextlib
 import json
 import math
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.console.account import Account, told
@@ -23,11 +24,10 @@ from srwatchd.intake.names import display
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["Index", "searchable"]
 
-_VERSION: Final = 4
+_VERSION: Final = 5
 _MARK_EVERY: Final = 256
 _MOST: Final = (1 << 63) - 1
 _MEMORY_KIB: Final = 8192
@@ -275,17 +275,27 @@ def _same(segment: Segment, known: tuple[Any, ...]) -> bool:
 def _connected(place: str) -> sqlite3.Connection:
     db = sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=10.0)
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")  # after a power cut the latest is read again
+    db.execute("PRAGMA synchronous = OFF")  # no page waits for a busy disk; what a power cut leaves is not used
     db.execute(f"PRAGMA cache_size = -{_MEMORY_KIB}")
     db.execute("PRAGMA temp_store = FILE")
     return db
 
 
 def _make(db: sqlite3.Connection, ledger: Path) -> None:
-    db.executescript(f"BEGIN; {_SCHEMA} CREATE TABLE about (ledger BLOB); PRAGMA user_version = {_VERSION}; COMMIT;")
-    db.execute("INSERT INTO about VALUES (?)", (bytes(ledger),))
+    db.executescript(
+        f"BEGIN; {_SCHEMA} CREATE TABLE about (ledger BLOB, boot TEXT); PRAGMA user_version = {_VERSION}; COMMIT;"
+    )
+    db.execute("INSERT INTO about VALUES (?, ?)", (bytes(ledger), _boot()))
 
 
 def _about(db: sqlite3.Connection, ledger: Path) -> bool:
-    row = db.execute("SELECT ledger FROM about").fetchone()
-    return row is not None and row[0] == bytes(ledger)
+    row = db.execute("SELECT ledger, boot FROM about").fetchone()
+    return row is not None and row == (bytes(ledger), _boot())
+
+
+def _boot() -> str:
+    """The kernel's id of this boot."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -204,6 +204,23 @@ def test_a_damaged_or_foreign_index_is_made_anew(ledger, tmp_path):
     index.close()
 
 
+def test_an_index_of_an_earlier_boot_is_made_anew(ledger, tmp_path, monkeypatch):
+    """It is never made durable, so that what a power cut has left of it cannot be told from a whole one."""
+    ledger.append(job_lines(1))
+    place, path = tmp_path / "console" / "history.sqlite3", tmp_path / "audit/audit.jsonl"
+    index = Index(place, path, {})
+    caught_up(index)
+    index.close()
+    again = Index(place, path, {})
+    assert again.db.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+    again.close()
+    monkeypatch.setattr("srwatchd.console.index._boot", lambda: "another")
+    later = Index(place, path, {})
+    assert later.db.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+    assert len(caught_up(later)) == 1
+    later.close()
+
+
 def test_damage_while_it_is_open_makes_it_anew(ledger, tmp_path):
     """A page of the history is answered all the same; the next look fills it again."""
     ledger.append(job_lines(1))
