@@ -95,7 +95,7 @@ def _soak(
     service.ask("resume")
     finish(service, feeder.dropped, result, seconds=_DRAIN_SECONDS)
     _see_hooks(site, result)
-    return Soaked(lasted, result, faults, feeder, sampler.samples, facts)
+    return Soaked(lasted, result, faults, feeder, sampler.samples, facts, arguments.remark)
 
 
 def _see_hooks(site: Site, result: Result) -> None:
@@ -132,6 +132,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=20_000, help="Drop no more than that many files.")
     parser.add_argument("--srwatchd", default=installed_command(), metavar="PATH", help="The command under test.")
     parser.add_argument("--report", type=Path, metavar="FILE", help="Write a page there, and the plot beside it.")
+    parser.add_argument("--remark", default="", metavar="TEXT", help="What the page is to say besides.")
     parser.add_argument("--work", type=Path, metavar="DIR", help="Where to work; a local disk.")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(words)

@@ -44,6 +44,8 @@ class Soaked:
     feeder: Feeder
     samples: list[Sample]
     machine: Mapping[str, str]
+    remark: str = ""
+    """What is to be said of it besides."""
 
     def text(self) -> str:
         """The figures and problems."""
@@ -68,9 +70,11 @@ def _page(soaked: Soaked, picture: str) -> list[str]:
         "makes this page. What is asked at the end is in the module's first lines.",
         "",
         *facts_table(soaked.machine),
-        f"**{'Failed' if soaked.result.problems else 'Passed'}** after {soaked.seconds / 60:.0f} minutes.",
-        *(f"- problem: {problem}" for problem in soaked.result.problems),
+        f"**{'Failed' if soaked.result.problems else 'Passed'}** after {soaked.seconds / 60:.0f} minutes."
+        f" {soaked.remark}".rstrip(),
         "",
+        *(f"- {' '.join(problem.split())}" for problem in soaked.result.problems),
+        *([""] if soaked.result.problems else []),
         *facts_table(
             {
                 **soaked.result.figures,
