@@ -113,7 +113,7 @@ def _killed(box: Box, result: Result) -> None:
     daemon, console = box.pid(), _pid(box)
     _half(box, "cut.png", 4 << 20)
     until(lambda: _staged(box) > 0, _SECONDS, "an upload under way", pause=0.05)
-    box.machine.run("kill", "-KILL", str(console))
+    box.machine.run("sh", "-c", f"kill -KILL {console}")
     until(lambda: _pid(box) not in (0, console) and _health(box) == (_OK, True), _SECONDS, "the console is back")
     until(lambda: _staged(box) == 0, _SECONDS, "what was begun is swept")
     result.expect(not (box.site.inbox / "cut.png").exists(), "half an upload has its final name")
