@@ -1,12 +1,12 @@
 """How a picture is cut into tiles: every input pixel has its context, every result pixel is written exactly once.
 
 Pure integer arithmetic. A tile is what goes through the network: a *core*, the pixels that are kept, and a *halo* of
-context on each side. All tiles of one plan have the same input shape, because an engine compiles a network for a
+context on each side. All tiles of one plan have the same input shape, because an engine prepares itself for a
 shape: a tile at the far edge is shifted back, not shrunk, and keeps only what is new. Where the halo leaves the
 picture it is filled by reflection without repeating the edge pixel, which a picture of one pixel survives, too.
 
-The edge of the input shape is taken from a short ladder of lengths (:func:`rung`), so that pictures of many sizes
-share few shapes.
+The shape fits the picture closely, to a multiple of 8. What is compiled for one shape only takes it from a short ladder
+of lengths (:func:`rung`), so that pictures of many sizes share few shapes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = ["Padding", "Tile", "TilePlan", "Window", "plan", "reflected", "rung"]
 
 _FIRST_RUNG: Final = 32
 _STEPS_PER_OCTAVE: Final = 4
+_STEP: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,9 @@ def reflected(length: int, *, before: int, after: int) -> list[int]:
 
 
 def _edge(extent: int, tile: int, halo: int) -> int:
-    """The input's edge: as few tiles as ``tile`` allows, evenly sized, on a rung if that is not above ``tile``."""
+    """The input's edge: as few tiles as ``tile`` allows, evenly sized, a multiple of 8 if ``tile`` allows that."""
     count = -(-extent // (tile - 2 * halo))
-    return min(tile, rung(-(-extent // count) + 2 * halo))
+    return min(tile, -(-(-(-extent // count) + 2 * halo) // _STEP) * _STEP)
 
 
 def _count(extent: int, edge: int, halo: int) -> int:

@@ -15,12 +15,9 @@ from srwatchd.errors import PermanentError
 if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
 
-__all__ = ["CACHED_TILES", "LARGEST_TILE", "bytes_per_input_pixel", "tile_bytes", "tile_deadline", "tile_for"]
+__all__ = ["LARGEST_TILE", "bytes_per_input_pixel", "tile_bytes", "tile_deadline", "tile_for"]
 
-CACHED_TILES: Final = 2
-"""OpenVINO keeps the memory of several compiled shapes; together they may be as large as this many largest tiles."""
-
-LARGEST_TILE: Final = 512
+LARGEST_TILE: Final = 576
 """Input pixels. With OpenVINO the time per pixel hardly depends on the tile; memory and the time per tile grow."""
 
 _STEP: Final = 16
@@ -35,7 +32,7 @@ _MEASURED: Final[dict[tuple[str, str], tuple[int, int]]] = {
     ("opencv", "fsrcnn"): (1080, 35),
     ("opencv", "espcn"): (1010, 16),
     ("opencv", "lapsrn"): (0, 390),
-    ("openvino", "fsrcnn"): (350, 35),
+    ("openvino", "fsrcnn"): (350, 38),
     ("openvino", "espcn"): (480, 36),
     ("openvino", "lapsrn"): (0, 255),
     ("onnxruntime", "fsrcnn"): (540, 37),
@@ -47,7 +44,7 @@ _PUBLIC_LAPSRN: Final = 336_512
 _LEAST_SHARE: Final = 0.25
 
 # EDSR: bytes per feature channel and input pixel, and bytes per output pixel
-_RESIDUAL: Final[dict[str, tuple[int, int]]] = {"opencv": (20, 52), "openvino": (14, 46), "onnxruntime": (20, 43)}
+_RESIDUAL: Final[dict[str, tuple[int, int]]] = {"opencv": (20, 52), "openvino": (14, 56), "onnxruntime": (20, 43)}
 _UNKNOWN_ENGINE: Final = "opencv"
 
 
@@ -87,9 +84,8 @@ def tile_for(spec: ModelSpec, engine: str, available: int) -> int:
 
 
 def tile_bytes(spec: ModelSpec, engine: str, tile: int) -> int:
-    """What inferring tiles of ``tile`` x ``tile`` pixels takes, with what the engine keeps and a margin."""
-    kept = CACHED_TILES if engine == "openvino" else 1
-    return math.ceil(bytes_per_input_pixel(spec, engine) * kept * _MARGIN * tile * tile)
+    """What inferring tiles of ``tile`` x ``tile`` pixels takes, with a margin."""
+    return math.ceil(bytes_per_input_pixel(spec, engine) * _MARGIN * tile * tile)
 
 
 def tile_deadline(seconds_per_megapixel: float, tile: int) -> float:

@@ -1,12 +1,10 @@
 """OpenVINO on the very same files: on processors, and on its GPUs and NPUs.
 
-A network is compiled for one tile shape; the last few shapes stay compiled. The precision is always said, because a
-processor with bf16 would otherwise use it unasked.
+The precision is always said, because a processor with bf16 would otherwise use it unasked.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import sys
@@ -16,9 +14,11 @@ import numpy as np
 
 from srwatchd.engine.accelerators import NO_SUCH_DEVICE, missing_device
 from srwatchd.engine.base import PRECISIONS, plane_count
-from srwatchd.engine.budget import CACHED_TILES, bytes_per_input_pixel
+from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
+from srwatchd.engine.compiled import Compiled, shaped
 from srwatchd.engine.failures import loading, running
+from srwatchd.engine.rewriting import rewritten
 from srwatchd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,22 +31,31 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenVINOEngine", "OpenVINONetwork"]
 
-_SHAPES: Final = 8
-"""The most shapes that stay compiled, however small."""
-
 _PROBE: Final = 32
 """The edge that is compiled at once, to learn whether the file is one that OpenVINO can run, and how precisely."""
 
 _DEVICES: Final = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 
 
+_KERNELS: Final = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "DNNL_PRIMITIVE_CACHE_CAPACITY": "64"}
+"""The kernels that oneDNN keeps, of every shape it has seen; its 1024 took 62 MB more after 200 shapes."""
+
+
 def _library() -> Any:
     """The module ``openvino``, without its telemetry: nothing leaves this machine. Raises ImportError."""
     modules: dict[str, Any] = sys.modules
     modules.setdefault("openvino_telemetry", None)
+    for key, value in _KERNELS.items():
+        os.environ.setdefault(key, value)
     import openvino  # noqa: PLC0415
 
     return openvino
+
+
+def _operations() -> Any:
+    from openvino import opset13  # noqa: PLC0415
+
+    return opset13
 
 
 class OpenVINONetwork:
@@ -57,15 +66,17 @@ class OpenVINONetwork:
     def __init__(self, spec: ModelSpec, *, core: Any, device: str, precision: str, threads: int) -> None:
         self.spec: Final = spec
         self.device: Final = device
-        self._core: Final = core
         limits = {"INFERENCE_NUM_THREADS": str(threads)} if device == "cpu" and threads > 0 else {}
-        self._options: Final = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", **limits}
-        self._ready: collections.OrderedDict[tuple[int, int], Any] = collections.OrderedDict()
-        self._largest = 0
+        options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", **limits}
         with loading(spec, self.engine):
             self._model: Final = _only_output(core.read_model(os.fspath(spec.path)), spec)
-            compiled = self._request(_PROBE, _PROBE).get_compiled_model()
+            model, self._multiple = self._model.clone(), 1
+            if device == "cpu":
+                model, self._multiple = rewritten(model, _operations())
+            self._compiled: Final = Compiled(model, spec, core=core, device=device, options=options)
+            compiled = self._compiled.request(*self._compiled.fitting(_PROBE, _PROBE)).get_compiled_model()
             hint = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+            self._input: Final = compiled.inputs[0].get_element_type().to_dtype()
         self.precision: Final = hint if hint in PRECISIONS else "f32"
 
     @property
@@ -74,7 +85,7 @@ class OpenVINONetwork:
         return bytes_per_input_pixel(self.spec, self.engine)
 
     def upscale(self, tile: Samples) -> Samples:
-        """See :class:`~srwatchd.engine.base.Network`. The first tile of a new shape costs its compilation."""
+        """See :class:`~srwatchd.engine.base.Network`."""
         plane_count(tile)
         with self._forgetting_on_failure(), running(self.spec, self.engine):
             prepared = prepare(tile, self.spec)
@@ -87,51 +98,37 @@ class OpenVINONetwork:
     def infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output for an input of H x W x C, C x H x W whatever its size; a view that holds until the next call."""
         height, width, channels = blob.shape
-        request = self._request(height, width)
-        taken = request.input_tensors[0]
+        rows, columns = self._compiled.fitting(height, width)
+        if (rows, columns) != (height, width):
+            blob = np.pad(blob, ((0, rows - height), (0, columns - width), (0, 0)), mode="edge")
+        request = self._compiled.request(rows, columns)
         laid = blob if self.spec.input_layout == "nhwc" else blob.transpose(2, 0, 1)
-        if tuple(taken.shape) != (1, *laid.shape):
+        if channels != self.spec.channels:
             raise ModelError("model_unusable", f"{self.spec.name} does not take {channels} channels")
-        data = np.ascontiguousarray(laid, taken.data.dtype)
+        data = np.ascontiguousarray(laid, self._input)
         request.set_input_tensor(_library().Tensor(data[np.newaxis], shared_memory=True))
         request.infer()
         given: NDArray[np.float32] = request.get_output_tensor(0).data[0]
         planes = given if self.spec.output_layout == "nchw" else given.transpose(2, 0, 1)
-        return planes.astype(np.float32, copy=False)
+        return self._without_excess(planes.astype(np.float32, copy=False), height, width)
 
     def macs_per_input_pixel(self) -> int:
         """The multiplications of its convolutions for each pixel of the input."""
         total = 0
-        for each in self._shaped(_PROBE, _PROBE).get_ordered_ops():
+        for each in shaped(self._model, self.spec, _PROBE, _PROBE).get_ordered_ops():
             if "Convolution" in each.get_type_name():
                 weights = int(np.prod(each.input(1).get_shape()))
                 counted = each.input(0) if "Backprop" in each.get_type_name() else each.output(0)
                 total += weights * int(np.prod(counted.get_shape()[2:]))
         return round(total / _PROBE**2)
 
-    def _shaped(self, height: int, width: int) -> Any:
-        """A copy of the network for pictures of that size."""
-        model = self._model.clone()
-        planes = [self.spec.channels]
-        picture = [height, width]
-        model.reshape([1, *picture, *planes] if self.spec.input_layout == "nhwc" else [1, *planes, *picture])
-        return model
-
-    def _request(self, height: int, width: int) -> Any:
-        """The compiled network for a shape: the kept one, or a new one in place of those not used for longest."""
-        request = self._ready.pop((height, width), None)
-        if request is None:
-            self._make_room(height * width)
-            compiled = self._core.compile_model(self._shaped(height, width), _DEVICES[self.device], self._options)
-            request = compiled.create_infer_request()
-        self._ready[height, width] = request
-        return request
-
-    def _make_room(self, pixels: int) -> None:
-        self._largest = max(self._largest, pixels)
-        room = CACHED_TILES * self._largest - pixels
-        while self._ready and (len(self._ready) >= _SHAPES or sum(h * w for h, w in self._ready) > room):
-            self._ready.popitem(last=False)
+    def _without_excess(self, planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """The results for the given pixels, without those for what was added to them."""
+        rows, columns = (-(-size // self._multiple) * self._multiple for size in self._compiled.fitting(height, width))
+        if (rows, columns) == (height, width):
+            return planes
+        scale = planes.shape[1] // rows
+        return planes[:, : height * scale, : width * scale]
 
     @contextlib.contextmanager
     def _forgetting_on_failure(self) -> Iterator[None]:
@@ -139,8 +136,7 @@ class OpenVINONetwork:
         try:
             yield
         except BaseException:
-            self._ready.clear()
-            self._largest = 0
+            self._compiled.forget()
             raise
 
 
