@@ -4,7 +4,7 @@ import { attribute, h, icon, put, renew } from "./dom.js";
 import { follow } from "./live.js";
 import { DropLayer } from "./parts/droplayer.js";
 import { uploadsBadge } from "./parts/uploadlist.js";
-import { leave } from "./session.js";
+import { leave, loggedIn } from "./session.js";
 import { LANGUAGES, language, t } from "./texts.js";
 
 const WAYS = [
@@ -29,7 +29,7 @@ export class Frame {
     const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => this.#skip(event) } }, t("frame.skip"));
     const mark = h("a", { class: "mark", href: "#/" }, icon("mark"), h("span", {}, "srwatchd"));
     const bar = h("header", { class: "bar-top" }, mark, inside && this.#nav(), h("div", { class: "tools" }, inside && this.#state));
-    bar.lastChild.append(this.#languages(onLanguage), this.#theme(), ...(session.user !== null && session.loginNeeded ? [this.#user(session)] : []));
+    bar.lastChild.append(this.#languages(onLanguage), this.#theme(), ...(loggedIn() ? [this.#user(session)] : []));
     this.element = h("div", { class: "frame" }, skip, bar, this.#main, this.#spoken);
     if (!inside) return;
     const layer = new DropLayer(session, (text) => this.say(text));

@@ -26,4 +26,7 @@ export async function leave() {
   dispatchEvent(new Event("srwatchd:session"));
 }
 
+/** Whether somebody has logged in; where no login is needed everybody is `local`. */
+export const loggedIn = () => session.user !== null && session.user !== "local";
+
 export const operator = () => session.role === "operator";
