@@ -244,7 +244,8 @@ def test_every_view_names_its_parts(page, service):
             main: document.querySelectorAll("main").length,
             wide: document.documentElement.scrollWidth - innerWidth,
             nameless: [...document.querySelectorAll("button, a, input:not([aria-hidden]), select, summary")]
-                .filter((control) => control.checkVisibility() && !(control.textContent.trim() || control.ariaLabel || control.labels?.length))
+                .filter((control) => control.checkVisibility())
+                .filter((control) => !(control.textContent.trim() || control.ariaLabel || control.labels?.length))
                 .map((control) => control.outerHTML),
         })""")
         assert found == {"h1": 1, "main": 1, "wide": 0, "nameless": []}, way
