@@ -66,10 +66,10 @@ def measure(bench: Bench) -> Iterator[Row]:
             continue
         with contextlib.ExitStack() as held:
             processor = held.enter_context(peak.started())
-            field_ = [held.enter_context(Racer(name, spec)) for name in NAMES]
+            racers = [held.enter_context(Racer(name, spec)) for name in NAMES]
             tried = processor.ready()["tried"]
             for size in sizes:
-                row = _raced(bench, spec, size, field_, processor)
+                row = _raced(bench, spec, size, racers, processor)
                 row |= {"key": f"{spec.name} {size.name}", "tried": tried}
                 print("  " + _line(row), flush=True)
                 yield row
