@@ -1,8 +1,9 @@
 """The whole way: photographs through the daemon with everything on, beside plain loops with the same weights.
 
 A set of photographs is cut into batches. For each batch every contestant has its turn: the loop with
-``cv2.dnn_superres``, the loop on our engine, daemons of one and of two workers. A daemon's time goes from the first
-file that is moved into its inbox to the last source in its archive: result verified, result and ledger on the disk.
+``cv2.dnn_superres``, the loop on our engine ``openvino``, daemons of one and of two workers. A daemon's time goes from
+the first file that is moved into its inbox to the last source in its archive: result verified, result and ledger on the
+disk.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _MOST: Final = 768
 
 CONTESTANTS: Final = {
     "superres": "loop, `dnn_superres`",
-    "ours": "loop, our engine",
+    "ours": "loop, our `openvino`",
     "daemon 1": "daemon, 1 worker",
     "daemon 2": "daemon, 2 workers",
     "daemon bf16": "daemon, 1 worker, bf16",
