@@ -16,7 +16,7 @@ from srwatchd.engine.onnxfile import read_onnx
 from srwatchd.engine.wire import Field, encode, parse, text
 
 if TYPE_CHECKING:
-    from srwatchd.config.models import ModelSpec
+    from srwatchd.modelspec import ModelSpec
 
 __all__ = ["converted"]
 

@@ -17,7 +17,7 @@ from benchmarks.performance.conversion import converted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from srwatchd.config.models import ModelSpec
+    from srwatchd.modelspec import ModelSpec
 
 __all__ = ["NAMES", "Enlarge", "opened", "plain"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.performance.bench import Bench, Row
-    from srwatchd.config.models import ModelSpec
+    from srwatchd.modelspec import ModelSpec
 
 __all__ = ["SIZES", "measure"]
 
