@@ -12,11 +12,13 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /build
 
 # What changes seldom and takes long comes first. No step may choose a version: not for what is installed, not for what
-# builds it (--no-build-isolation).
-COPY packaging/build.lock packaging/runtime.lock packaging/
+# builds it (--no-build-isolation). EXTRA=onnx adds the engine onnxruntime (docs/engines.md).
+ARG EXTRA=""
+COPY packaging/*.lock packaging/
 RUN python3 -m venv tools \
  && tools/bin/pip install --require-hashes --requirement packaging/build.lock \
- && tools/bin/pip wheel --no-build-isolation --require-hashes --requirement packaging/runtime.lock --wheel-dir wheels \
+ && tools/bin/pip wheel --no-build-isolation --require-hashes --requirement packaging/runtime.lock \
+        ${EXTRA:+--requirement "packaging/$EXTRA.lock"} --wheel-dir wheels \
  && python3 -m venv --without-pip /opt/srwatchd \
  && tools/bin/pip --python /opt/srwatchd/bin/python install --no-compile --no-index --no-deps wheels/*.whl
 

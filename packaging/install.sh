@@ -63,7 +63,7 @@ interpreter() {
 checked() {
     [ -f "$here/SHA256SUMS" ] || die "there is no wheelhouse beside this script; unpack the archive and run its install.sh"
     (cd "$here" && sha256sum --check --quiet --strict SHA256SUMS) || die "the archive is damaged; copy it again"
-    version='' python='' machine=''
+    version='' python='' machine='' extra=''
     . "$here/target"
     [ "$(uname -m)" = "$machine" ] || die "this archive is for $machine, this machine is $(uname -m)"
     [ ! -e "$prefix/pyvenv.cfg" ] || die "$prefix is a virtual environment made by hand; move it away first"
@@ -80,7 +80,7 @@ unpack() { # unpack VERSION
     say "making $made with $base"
     "$base" -m venv --without-pip "$made"
     PYTHONPATH=$(echo "$here"/wheelhouse/pip-*.whl) PIP_CONFIG_FILE=/dev/null "$made/bin/python" -m pip install --quiet \
-        --disable-pip-version-check --no-cache-dir --no-index --find-links "$here/wheelhouse" "srwatchd[console]==$version"
+        --disable-pip-version-check --no-cache-dir --no-index --find-links "$here/wheelhouse" "srwatchd[console${extra:+,$extra}]==$version"
     install -m 755 "$here/install.sh" "$made/install.sh"
     "$made/bin/srwatchd" models verify >/dev/null || die "the models of the new version do not verify; nothing was switched"
     sync

@@ -1,6 +1,6 @@
 """Pin every file that an image or a wheelhouse is made of, by hash, for x86-64 and arm64.
 
-    python packaging/lock.py            writes runtime.lock, build.lock, onnx.lock and cuda.lock beside this file
+    python packaging/lock.py            writes runtime.lock, build.lock and onnx.lock beside this file
     python packaging/lock.py --check    ends with 1 if they are not what it would write
 
 pip resolves what pyproject.toml asks for, at the versions in constraints.txt, once for each processor and Python,
@@ -124,7 +124,6 @@ def main() -> int:
     lists = {
         "runtime.lock": ("What srwatchd needs to run.", runtime),
         "onnx.lock": ("What the extra onnx adds to it.", _extra(project, "onnx", runtime)),
-        "cuda.lock": ("What the extra cuda adds to it.", _extra(project, "cuda", runtime)),
         "build.lock": (
             "What srwatchd's own wheel and pyvips are built with, and what installs them.",
             _wheels([*project["build-system"]["requires"], *_SOURCE_BUILD, *_INSTALLER]),

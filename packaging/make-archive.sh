@@ -2,11 +2,11 @@
 # Makes an archive with which srwatchd is installed on a box that has no network. To be run on a connected machine, in a
 # checkout; the box needs the same kind of processor and the same Python as the archive was made for, nothing else.
 #
-#   packaging/make-archive.sh [--python 3.11] [--machine x86_64|aarch64] [--output DIR]
+#   packaging/make-archive.sh [--python 3.11] [--machine x86_64|aarch64] [--extra onnx] [--output DIR]
 #
 # Defaults: this machine's Python and processor, dist/. The last line of the output is the archive's name. In it: a wheelhouse
 # (srwatchd, everything it and its console need, pip), install.sh, SHA256SUMS. Every file that is downloaded is one of those in
-# runtime.lock and build.lock, by hash.
+# runtime.lock, build.lock and an extra's list, by hash. An extra that is put in is installed, too.
 set -euo pipefail
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
@@ -14,11 +14,13 @@ usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 top=$(dirname "$(readlink -f "$0")")/..
 python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 machine=$(uname -m)
+extra=
 output=$top/dist
 while (($#)); do
     case $1 in
     --python) python=${2:?}; shift ;;
     --machine) machine=${2:?}; shift ;;
+    --extra) extra=${2:?}; shift ;;
     --output) output=${2:?}; shift ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -51,7 +53,8 @@ build=(wheel --no-build-isolation --no-deps --wheel-dir "$wheels")
 "${pip[@]}" "${build[@]}" --require-hashes --requirement "$work/pyvips"
 target=(--only-binary=:all: --python-version "$python" --implementation cp)
 for platform in "${platforms[@]}"; do target+=(--platform "$platform"); done
-"${pip[@]}" download "${target[@]}" --no-deps --require-hashes --dest "$wheels" --requirement "$work/wheels"
+"${pip[@]}" download "${target[@]}" --no-deps --require-hashes --dest "$wheels" --requirement "$work/wheels" \
+    ${extra:+--requirement "packaging/$extra.lock"}
 "${pip[@]}" download --no-deps --require-hashes --dest "$wheels" --requirement "$work/pip"
 
 version=$(basename "$wheels"/srwatchd-*.whl | cut -d- -f2)
@@ -59,7 +62,7 @@ name=srwatchd-$version-linux-$machine-python$python
 mkdir "$work/$name"
 mv "$wheels" "$work/$name/"
 install -m 755 packaging/install.sh "$work/$name/"
-printf 'version=%s\npython=%s\nmachine=%s\n' "$version" "$python" "$machine" >"$work/$name/target"
+printf 'version=%s\npython=%s\nmachine=%s\nextra=%s\n' "$version" "$python" "$machine" "$extra" >"$work/$name/target"
 (cd "$work/$name" && find . -type f ! -name SHA256SUMS -printf '%P\0' | sort -z | xargs -0 sha256sum >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" .)
 mkdir -p "$output"
 tar --create --file "$work/$name.tar" --directory "$work" --owner=0 --group=0 --sort=name "$name"

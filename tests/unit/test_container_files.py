@@ -13,7 +13,7 @@ from srwatchd.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 PIN = re.compile(r"^([a-z0-9][a-z0-9-]*)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
-LOCKS = ("runtime.lock", "build.lock")
+LOCKS = ("runtime.lock", "build.lock", "onnx.lock")
 
 
 def read(*names):
@@ -54,6 +54,7 @@ def test_everything_that_the_project_asks_for_is_pinned():
     for lock, wanted in (
         ("runtime.lock", project["project"]["dependencies"]),
         ("build.lock", project["build-system"]["requires"]),
+        ("onnx.lock", project["project"]["optional-dependencies"]["onnx"]),
     ):
         names = {plain(re.match(r"[A-Za-z0-9_.-]+", each)[0]) for each in wanted}
         assert names <= set(pins(lock))
