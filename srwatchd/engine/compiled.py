@@ -14,12 +14,13 @@ from srwatchd.tiling import rung
 if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
 
-__all__ = ["Compiled", "shaped"]
+__all__ = ["DEVICES", "Compiled", "shaped"]
 
 _SHAPES: Final = 8
 """The most shapes that stay compiled; together they are no larger than the largest, for which the budget is made."""
 _ANY: Final = -1
-_NAMES: Final = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+DEVICES: Final = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+"""Our names of the devices, and OpenVINO's."""
 _KEEPING: Final = {"CPU_RUNTIME_CACHE_CAPACITY": "0"}
 """What was made ready for a shape is dropped with it: the default keeps thousands, which takes 1 to 2 MB a shape."""
 
@@ -31,7 +32,7 @@ class Compiled:
         self._model: Final = model
         self._spec: Final = spec
         self._core: Final = core
-        self._device: Final = _NAMES[device]
+        self._device: Final = DEVICES[device]
         self._any_shape: Final = device == "cpu"
         self._options: Final = options | (_KEEPING if self._any_shape else {})
         self._ready: collections.OrderedDict[tuple[int, int], Any] = collections.OrderedDict()

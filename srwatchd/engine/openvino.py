@@ -16,7 +16,7 @@ from srwatchd.engine.accelerators import NO_SUCH_DEVICE, missing_device
 from srwatchd.engine.base import PRECISIONS, plane_count
 from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
-from srwatchd.engine.compiled import Compiled, shaped
+from srwatchd.engine.compiled import DEVICES, Compiled, shaped
 from srwatchd.engine.failures import loading, running
 from srwatchd.engine.rewriting import rewritten
 from srwatchd.errors import ModelError
@@ -33,9 +33,6 @@ __all__ = ["OpenVINOEngine", "OpenVINONetwork"]
 
 _PROBE: Final = 32
 """The edge that is compiled at once, to learn whether the file is one that OpenVINO can run, and how precisely."""
-
-_DEVICES: Final = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
-
 
 _KERNELS: Final = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "DNNL_PRIMITIVE_CACHE_CAPACITY": "64"}
 """The kernels that oneDNN keeps, of every shape it has seen; its 1024 took 62 MB more after 200 shapes."""
@@ -173,7 +170,7 @@ class OpenVINOEngine:
 
     def lacks(self, device: str) -> str | None:
         """See :class:`~srwatchd.engine.base.Engine`."""
-        if device not in _DEVICES:
+        if device not in DEVICES:
             return NO_SUCH_DEVICE
         return None if device in self._devices() else f"OpenVINO finds no {device.upper()}, or may not use its driver"
 
@@ -200,7 +197,7 @@ class OpenVINOEngine:
         if self._core is None:
             self._core = _library().Core()
         present = {str(name).split(".", maxsplit=1)[0] for name in self._core.available_devices}
-        return tuple(ours for ours, theirs in _DEVICES.items() if theirs in present)
+        return tuple(ours for ours, theirs in DEVICES.items() if theirs in present)
 
 
 def _only_output(model: Any, spec: ModelSpec) -> Any:

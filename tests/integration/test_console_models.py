@@ -13,6 +13,8 @@ from networks import Shape
 
 from srwatchd.config import find_models
 
+pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory):

@@ -19,6 +19,8 @@ from srwatchd.codec.vips import pyvips
 sys.path.append(str(Path(__file__).parents[1] / "golden"))
 import pictures
 
+pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+
 ODD = b'b\xc3\xa4r "q" <b>\xff\xe2\x80\xae.jpg'
 
 

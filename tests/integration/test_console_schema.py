@@ -21,6 +21,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+
 EXAMPLES = 6
 CHECKS = [
     not_a_server_error,

@@ -15,6 +15,8 @@ from console_bench import Console, read_only
 from daemon_bench import Service
 from delivery_places import tmpfs
 
+pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+
 FOLDERS = {
     "photos": {},
     "flat": {"recursive": False, "max_size": "100 kB", "min_size": 20, "exclude": ["*.skip"]},

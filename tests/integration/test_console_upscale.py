@@ -17,6 +17,8 @@ from daemon_bench import Service
 from srwatchd.codec.vips import pyvips
 from srwatchd.config import find_models
 
+pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+
 MODEL = small_model()
 FOLDER = f"upscale-{MODEL}"
 BIG = 300_000
