@@ -59,7 +59,7 @@ def _dropped(bench: Bench) -> Row:
     daemon = Daemon(bench, bench.work / "latency", model=_MODEL, scale=_SCALE)
     rng = random.Random(1)
     seconds: dict[str, list[float]] = {way: [] for way in DROPS}
-    made = photographs(bench.photos, rng, count=2 + bench.many(200, quick=4), most=_EDGE, formats=("jpg",))
+    made = photographs(bench.photos, rng, count=2 + bench.many(100, quick=4), most=_EDGE, formats=("jpg",))
     try:
         for number, picture in enumerate(made):
             way = tuple(DROPS)[number % len(DROPS)]
