@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, too
     figures = Figures.read(arguments.figures)
     photos = tuple(path for path in arguments.photos if path.is_dir())
-    for name in arguments.parts or PARTS:
+    for name in () if arguments.redraw else arguments.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix="srwatchd-performance-", dir=arguments.work or _DISK) as made:
             command = tuple(shlex.split(arguments.srwatchd))
             bench = Bench(Path(made), command, photos, arguments.quick, arguments.only)
@@ -83,6 +83,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         metavar="TEXT",
         help="Only cases whose name contains this (and ends there, after a space).",
     )
+    parser.add_argument("--redraw", action="store_true", help="Measure nothing, write the page of the figures again.")
     parser.add_argument("--report", type=Path, metavar="FILE", help="Write the page, and its plots beside it.")
     parser.add_argument(
         "--figures", type=Path, metavar="FILE", help="Where figures are kept, of earlier runs too.  [beside the page]"
