@@ -6,7 +6,6 @@ Only looked at from outside, by their device nodes and NVIDIA's driver library; 
 from __future__ import annotations
 
 import ctypes
-import glob
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -15,26 +14,22 @@ from srwatchd.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NO_SUCH_DEVICE", "REMEDIES", "exact_arithmetic", "missing_device", "nvidia_trouble", "visible"]
+__all__ = ["NO_SUCH_DEVICE", "exact_arithmetic", "missing_device", "nvidia_trouble", "unused", "visible"]
 
-REMEDIES: Final = {
-    "cpu": "Set engine.device to auto.",
-    "gpu": "Install the GPU's driver (intel-opencl-icd) and let the service use /dev/dri, or set engine.device to "
-    "auto; see docs/engines.md.",
-    "npu": "Install the NPU's driver and let the service use /dev/accel, or set engine.device to auto; see "
-    "docs/engines.md.",
-    "cuda": "Install srwatchd[cuda] and NVIDIA's driver and let the service use /dev/nvidia*, or set engine.device to "
-    "auto; see docs/engines.md.",
+_NEEDS: Final = {
+    "cpu": "Install srwatchd's packages again",
+    "gpu": "Install the GPU's driver (intel-opencl-icd) and let the service use /dev/dri",
+    "npu": "Install the NPU's driver and let the service use /dev/accel",
+    "cuda": "Install srwatchd[cuda] and NVIDIA's driver and let the service use /dev/nvidia*",
 }
-"""What to do when a device that is asked for is missing."""
-
 NO_SUCH_DEVICE: Final = "it knows no such device"
 """What an engine lacks for good."""
 
-_OTHER_ENGINE: Final = "Set engine.name to auto, or engine.device to one that this engine has; see docs/engines.md."
+_OTHER: Final = "Set engine.name to auto, or engine.device to one that this engine has; see docs/engines.md."
 _INTEL: Final = "0x8086"
-_CARDS: Final = "/dev/nvidia[0-9]*"
-_RENDER_NODES: Final = "/dev/dri/renderD*"
+_CARDS: Final = tuple(f"/dev/nvidia{number}" for number in range(16))
+_RENDER_NODES: Final = tuple(f"/dev/dri/renderD{number}" for number in range(128, 144))
+"""By name, for a confined worker may look at a node, and not into /dev."""
 _VENDOR: Final = "/sys/class/drm/{name}/device/vendor"
 _DRIVER: Final = "libcuda.so.1"
 _ERRORS: Final = {100: "it finds no device", 803: "it does not fit the kernel's module", 999: "it does not start"}
@@ -47,8 +42,14 @@ def missing_device(engine: str, device: str, reason: str, present: Iterable[str]
     """
     who = f"{engine} cannot" if engine else "no engine can"
     text = f"{who} compute on {device!r} here ({reason}); there is: {', '.join(present) or 'nothing'}"
-    hint = _OTHER_ENGINE if engine and reason == NO_SUCH_DEVICE else REMEDIES[device]
-    return ModelError("engine_unavailable", text, hint=hint)
+    remedy = f"{_NEEDS[device]}, or set engine.device to auto; see docs/engines.md."
+    return ModelError("engine_unavailable", text, hint=_OTHER if engine and reason == NO_SUCH_DEVICE else remedy)
+
+
+def unused(device: str, node: str, reason: str) -> str:
+    """What to say of an accelerator of the kind ``device`` that is here and of no use, and what to do about it."""
+    remedy = f"{_NEEDS[device]}, or do without it: engine.device: cpu; see docs/engines.md."
+    return f"{node} is here, and no engine can use it ({reason}). {remedy}"
 
 
 def visible() -> dict[str, str]:
@@ -57,10 +58,10 @@ def visible() -> dict[str, str]:
     An Intel GPU is ``gpu``, for OpenVINO; graphics of other makers are none of ours. A service whose unit gives it no
     devices sees none.
     """
-    found = {}
-    if cards := sorted(glob.glob(_CARDS)):
-        found["cuda"] = cards[0]
-    for node in sorted(glob.glob(_RENDER_NODES)):
+    found: dict[str, str] = {}
+    for node in filter(os.path.exists, _CARDS):
+        found.setdefault("cuda", node)
+    for node in filter(os.path.exists, _RENDER_NODES):
         if _vendor(os.path.basename(node)) == _INTEL:
             found.setdefault("gpu", node)
     return found

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from srwatchd.engine.accelerators import REMEDIES, missing_device, visible
+from srwatchd.engine.accelerators import NO_SUCH_DEVICE, missing_device, unused, visible
 from srwatchd.engine.onnxruntime import OnnxRuntimeEngine
 from srwatchd.engine.opencv import OpenCVEngine
 from srwatchd.engine.openvino import OpenVINOEngine
@@ -170,9 +170,9 @@ def _unused(
             why = "; ".join(
                 f"{engine.name}: {reason}"
                 for engine in wanted
-                if engine.available() is None and (reason := engine.lacks(kind)) is not None
+                if engine.available() is None and (reason := engine.lacks(kind)) not in (None, NO_SUCH_DEVICE)
             )
-            said.append(f"{node} is here, and no engine can use it ({why}). {REMEDIES[kind]}")
+            said.append(unused(kind, node, why))
     return tuple(said)
 
 
