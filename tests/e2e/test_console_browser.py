@@ -17,7 +17,7 @@ from commands import ROOT, command, png, small_model, small_scale, wait_for
 pytestmark = [
     pytest.mark.xdist_group(__name__),  # one daemon and one browser for all of them
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 

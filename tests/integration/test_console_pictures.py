@@ -19,7 +19,10 @@ from srwatchd.codec.vips import pyvips
 sys.path.append(str(Path(__file__).parents[1] / "golden"))
 import pictures
 
-pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+pytestmark = [
+    pytest.mark.xdist_group(__name__),  # one daemon for all of them
+    pytest.mark.timeout(300),
+]
 
 ODD = b'b\xc3\xa4r "q" <b>\xff\xe2\x80\xae.jpg'
 

@@ -21,9 +21,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+pytestmark = [
+    pytest.mark.xdist_group(__name__),  # one daemon for all of them
+    pytest.mark.slow,
+    pytest.mark.timeout(400),  # some hundred requests, each made up
+]
 
-EXAMPLES = 6
+EXAMPLES = 3
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

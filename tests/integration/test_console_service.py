@@ -15,7 +15,10 @@ from console_bench import Console, read_only
 from daemon_bench import Service
 from delivery_places import tmpfs
 
-pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+pytestmark = [
+    pytest.mark.xdist_group(__name__),  # one daemon for all of them
+    pytest.mark.timeout(300),
+]
 
 FOLDERS = {
     "photos": {},

@@ -17,7 +17,10 @@ from daemon_bench import Service
 from srwatchd.codec.vips import pyvips
 from srwatchd.config import find_models
 
-pytestmark = pytest.mark.xdist_group(__name__)  # one daemon for all of them
+pytestmark = [
+    pytest.mark.xdist_group(__name__),  # one daemon for all of them
+    pytest.mark.timeout(300),
+]
 
 MODEL = small_model()
 FOLDER = f"upscale-{MODEL}"
