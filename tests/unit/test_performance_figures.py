@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 
+from benchmarks.performance.figures import Figures
+from benchmarks.performance.page import write
 from benchmarks.performance.plot import Bar, Curve, bars, curves
 from benchmarks.performance.samples import exponent, percentile, short, with_spread
 from benchmarks.performance.sections.way import ratios
+
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+
+
+def test_the_page_is_made_of_its_figures(tmp_path: Path) -> None:
+    """`python -m benchmarks.performance --redraw --report docs/performance.md` brings page and plots up to date."""
+    write(tmp_path / PAGE.name, Figures.stored(PAGE.with_suffix(".json")))
+    for path in tmp_path.iterdir():
+        assert path.read_text(encoding="utf-8") == (PAGE.parent / path.name).read_text(encoding="utf-8"), path.name
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])

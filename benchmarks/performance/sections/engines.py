@@ -21,6 +21,7 @@ _REFERENCE: Final = "superres"
 _OURS: Final = ("opencv", "openvino", "onnxruntime")
 _FASTER: Final = {"fsrcnn": 3.5, "espcn": 2.5, "lapsrn": 2.0, "edsr": 1.5}
 _SHARES: Final = {"espcn": 0.75, "lapsrn": 0.75, "edsr": 0.75}
+_NAMES: Final = {"fsrcnn": "FSRCNN", "espcn": "ESPCN", "lapsrn": "LapSRN", "edsr": "EDSR"}
 _LEVELS: Final = 1.0
 _STANDING: Final = ("edsr_x3 480x320", 3.0)
 """A case of its own, and the seconds that it may take."""
@@ -31,6 +32,7 @@ def section(rows: Sequence[Row]) -> Section:
     rows = sorted(rows, key=lambda row: (row["model"], row["pixels"]))
     sizes = sorted({row["size"] for row in rows}, key=lambda size: int(size.partition("x")[0]))
     texts = {"engines": "\n".join(line for size in sizes for line in _table(size, rows))}
+    texts["engine plots"] = "\n\n".join(f"![{size}](performance-engines-{size}.svg)" for size in sizes)
     texts["left out"] = "\n".join(_left_out(rows))
     texts["sgemm"] = _sgemm(rows)
     plots = {
@@ -121,7 +123,7 @@ def _targets(rows: Sequence[Row]) -> Iterator[Target]:
             key = min(seen, key=seen.__getitem__)
             reached = f"{seen[key]:.2f}x ({key}) to {max(seen.values()):.2f}x"
             met = seen[key] >= wanted
-            yield Target(f"{family.upper()} against `dnn_superres`", f"{wanted}x", reached, met, _partly(seen, wanted))
+            yield Target(f"{_NAMES[family]} against `dnn_superres`", f"{wanted}x", reached, met, _partly(seen, wanted))
     for family, wanted in _SHARES.items():
         seen = {row["key"]: _share(row) for row in rows if row["architecture"] == family and _fastest(row)}
         if seen:
@@ -129,7 +131,7 @@ def _targets(rows: Sequence[Row]) -> Iterator[Target]:
             reached = f"{100 * seen[key]:.0f} % ({key}) to {100 * max(seen.values()):.0f} %"
             met = seen[key] >= wanted
             yield Target(
-                f"{family.upper()}, share of sgemm", f"{100 * wanted:.0f} %", reached, met, _partly(seen, wanted)
+                f"{_NAMES[family]}, share of sgemm", f"{100 * wanted:.0f} %", reached, met, _partly(seen, wanted)
             )
     yield from _levels(rows)
     for row in rows:

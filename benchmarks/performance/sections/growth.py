@@ -35,6 +35,7 @@ def section(rows: Sequence[Row]) -> Section:
     }
     texts = {f"growth {kind}": "\n".join(makers[kind](seen)) for kind, seen in kinds.items() if seen}
     powers = list(_exponents(kinds))
+    texts["growth plot"] = "![time and memory against each](performance-growth.svg)"
     texts["exponents"] = "\n".join(table(["what", "against", "exponent"], [each[:3] for each in powers], right=1))
     targets = [*_megapixels(kinds["size"]), *(_linear(what, against, power) for what, against, power in powers)]
     return Section(texts, {"performance-growth.svg": curves(_panels(kinds))}, targets)
