@@ -64,6 +64,7 @@ async def test_a_worker_is_confined(worker):
         "MALLOC_ARENA_MAX",
         "OPENBLAS_NUM_THREADS",
         "OPENCV_FOR_THREADS_NUM",
+        "ORT_DISABLE_TELEMETRY",
         "VIPS_CONCURRENCY",
     }
 
