@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parents[1] / "golden"))
 import pictures
 
 pytestmark = [
-    pytest.mark.xdist_group(__name__),  # one daemon for all of them
+    pytest.mark.xdist_group("renditions"),  # never beside fifty tabs, which leave little to nice workers
     pytest.mark.timeout(300),
 ]
 

@@ -18,7 +18,7 @@ from srwatchd.codec.vips import pyvips
 from srwatchd.config import find_models
 
 pytestmark = [
-    pytest.mark.xdist_group(__name__),  # one daemon for all of them
+    pytest.mark.xdist_group("renditions"),  # never beside fifty tabs, which leave little to nice workers
     pytest.mark.timeout(300),
 ]
 
