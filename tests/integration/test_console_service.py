@@ -15,6 +15,8 @@ from console_bench import Console, read_only
 from daemon_bench import Service
 from delivery_places import tmpfs
 
+from srwatchd.control.socket import _address
+
 pytestmark = [
     pytest.mark.xdist_group(__name__),  # one daemon for all of them
     pytest.mark.timeout(300),
@@ -305,7 +307,8 @@ def test_without_a_daemon_it_shows_what_it_knows(tmp_path):
         assert console.get("/jobs")["total"] == 1
         deaf = tmp_path / "var" / "control.sock"
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(os.path.relpath(deaf))  # an address has 107 bytes
+            with _address(deaf) as address:
+                listener.bind(address)
             listener.listen()
             wait_for(lambda: console.get("/live")["daemon"]["code"] == "not_answering")
         deaf.unlink()
