@@ -33,6 +33,7 @@ from srwatchd.config.kinds import (
     Template,
 )
 from srwatchd.config.section import Section
+from srwatchd.terms import EngineName, ResultFormat
 
 __all__ = [
     "MINIMUM_MEMORY",
@@ -75,7 +76,7 @@ def _mode(octal: str) -> Any:
 class Engine(Section):
     """What computes."""
 
-    name: Literal["auto", "opencv", "openvino", "onnxruntime"] = "auto"
+    name: EngineName = "auto"
     device: Literal["auto", "cpu", "gpu", "npu", "cuda"] = "auto"
     precision: Literal["f32", "bf16", "f16"] = "f32"
     threads: int = Field(default=0, ge=0, le=1024)
@@ -122,7 +123,7 @@ class Log(Section):
 class Output(Section):
     """What the result is like."""
 
-    format: Literal["same", "png", "jpeg", "webp", "tiff", "avif", "gif"] = "same"
+    format: ResultFormat = "same"
     filename: Template = "{stem}_x{scale}"
     """The result's name without its extension."""
     quality: int | None = Field(default=None, ge=1, le=100)

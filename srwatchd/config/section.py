@@ -1,6 +1,9 @@
 """What every part of the configuration has in common."""
 
+import os
 from typing import Any
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in every installed package
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -16,7 +19,7 @@ class Section(BaseModel):
         strict=True,
         validate_default=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
+        defer_build=True,  # until it is needed: a command needs few of them
     )
 
     @classmethod

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from srwatchd.config import data_path
+from srwatchd.daemon.kinds import CODEC, inference
 from srwatchd.engine.accelerators import visible
 from srwatchd.errors import ModelError, TransientError
 from srwatchd.pipeline.memory import plan_memory
 from srwatchd.pipeline.scratch import Scratch
 from srwatchd.pipeline.stages import Choice, Stages
 from srwatchd.worker.confinement import Confinement
-from srwatchd.worker.launch import SpawnSettings
 from srwatchd.worker.pool import Pool
 
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ __all__ = ["Crew", "CrewSettings"]
 _CHOOSE_SECONDS: Final = 120.0
 _CHOOSE_ATTEMPTS: Final = 10
 _CLOSE_SECONDS: Final = 2.0
-_CODEC_HEAP: Final = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 19),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 20),
-}
-"""Settings of glibc with which a streaming codec takes a fifth of the memory: large blocks never fragment the heap."""
-_INFERENCE_THREADS: Final = {"OPENBLAS_NUM_THREADS": "1"}
-"""NumPy multiplies no matrices there; each of its threads would reserve memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,23 +72,11 @@ class Crew:
             "threads": threads,
             "memory": plan.inference_memory,
         }
-        self.codec = Pool(
-            SpawnSettings(
-                role="codec",
-                tasks="srwatchd.pipeline.codec_tasks:TASKS",
-                data_limit=plan.codec_limit,
-                threads=1,
-                environment=_CODEC_HEAP,
-            ),
-            count=plan.codec_workers,
-        )
+        self.codec = Pool(replace(CODEC, data_limit=plan.codec_limit), count=plan.codec_workers)
         self.inference = Pool(
-            SpawnSettings(
-                role="infer",
-                tasks="srwatchd.pipeline.inference_tasks:TASKS",
+            replace(
+                inference(threads),
                 data_limit=plan.inference_limit(threads, accelerated=_accelerated(settings.engine.device)),
-                threads=threads,
-                environment=_INFERENCE_THREADS,
                 confinement=Confinement(
                     readable=tuple(map(str, filter(None, (data_path("models"), settings.models_dir)))),
                     devices=settings.engine.device != "cpu",

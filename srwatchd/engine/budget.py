@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_TILE", "bytes_per_input_pixel", "tile_bytes", "tile_deadline", "tile_for"]
 
-LARGEST_TILE: Final = 576
+LARGEST_TILE: Final = 768
 """Input pixels. With OpenVINO the time per pixel hardly depends on the tile; memory and the time per tile grow."""
 
 _STEP: Final = 16

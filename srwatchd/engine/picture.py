@@ -81,7 +81,8 @@ def _page(network: Network, source: Samples, target: Samples, tile: int) -> _Pag
         raise ValueError(f"{source.shape} of {source.dtype} at x{spec.scale} does not fit {target.shape}")
     one = _plain if channels in (1, 3) else _opaque if _all_opaque(source) else _blended
     halo = 2 * spec.receptive_radius + 1 if one is _blended else spec.receptive_radius
-    tiles = plan(width, height, tile=max(tile, 2 * halo + _LEAST_CORE), halo=halo, scale=spec.scale)
+    border = halo if one is _blended else None
+    tiles = plan(width, height, tile=max(tile, 2 * halo + _LEAST_CORE), halo=halo, border=border, scale=spec.scale)
     return _Page(source, target, tiles, one)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from srwatchd.engine.picture import upscale_raster
 from srwatchd.errors import ModelError
+from srwatchd.tiling import BORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def smoke_test(network: Network, *, clock: Callable[[], float] = time.perf_count
     deep = _upscaled(network, corner.astype(np.uint16) * 257)
     if not _difference(deep / 257, _upscaled(network, corner)) <= _DEPTH_TOLERANCE:
         raise ModelError("model_unusable", f"{name} gives another picture at 16 bit than at 8 bit")
-    edge = _EDGE + 2 * network.spec.receptive_radius
+    edge = _EDGE + 2 * min(network.spec.receptive_radius, BORDER)
     return Smoke(difference, _steady(network, seconds / (edge * edge), clock) * 1e6)
 
 

@@ -1,4 +1,4 @@
-"""``python -m srwatchd.worker ROLE SOCKET PARENT``: one worker process. Only the supervisor starts it."""
+"""``python -m srwatchd.worker ROLE SOCKET PARENT [OPS]``: one worker process. Only the supervisor starts it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-__all__ = ["Launched", "SpawnSettings", "environment", "launch"]
+__all__ = ["Launched", "SpawnSettings", "environment", "launch", "launch_ahead"]
 
 _INHERITED: Final = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "VIPS_CONCURRENCY")
@@ -93,10 +93,41 @@ def environment(settings: SpawnSettings) -> dict[str, str]:
 
 
 def launch(settings: SpawnSettings) -> Launched:
-    """Start a worker. Raises ``HostError("workers_unavailable")`` when the system refuses.
+    """Start a worker, or take the one that :func:`launch_ahead` started. Raises HostError ``workers_unavailable``.
 
     The kernel kills the worker when the *thread* that called this ends: call it from the thread of the event loop.
     """
+    launched = _ahead.pop(_kind(settings), None) or _started(settings)
+    try:
+        protocol.send(launched.connection, protocol.encode(settings.to_wire()))
+    except OSError as error:
+        launched.process.kill()
+        launched.process.wait()
+        launched.connection.close()
+        os.close(launched.output)
+        raise _refused(settings, error) from error
+    return launched
+
+
+def launch_ahead(settings: SpawnSettings) -> None:
+    """Start a worker that loads its ops while its limits and its confinement are still being found out.
+
+    :func:`launch` with the same role, ops and environment makes it what it is to be. One that is never asked for ends
+    with this process. Best effort: what the system refuses here, it refuses :func:`launch` again.
+    """
+    with contextlib.suppress(HostError):
+        _ahead[_kind(settings)] = _started(settings, settings.tasks)
+
+
+_ahead: Final[dict[tuple[object, ...], Launched]] = {}
+"""By their kind, those that wait to be asked for."""
+
+
+def _kind(settings: SpawnSettings) -> tuple[object, ...]:
+    return settings.role, settings.tasks, *sorted(environment(settings).items())
+
+
+def _started(settings: SpawnSettings, *words: str) -> Launched:
     with contextlib.ExitStack() as always, contextlib.ExitStack() as on_failure:
         try:
             ours, theirs = protocol.pair()
@@ -105,10 +136,9 @@ def launch(settings: SpawnSettings) -> Launched:
             output, write_end = os.pipe()
             on_failure.callback(os.close, output)
             always.callback(os.close, write_end)
-            protocol.send(ours, protocol.encode(settings.to_wire()))
+            start = [sys.executable, "-P", "-m", "srwatchd.worker"]  # -P: its directory is no place to import from
             process = subprocess.Popen(
-                # -P: the directory it is started in is no place to import from
-                [sys.executable, "-P", "-m", "srwatchd.worker", settings.role, str(theirs.fileno()), str(os.getpid())],
+                [*start, settings.role, str(theirs.fileno()), str(os.getpid()), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
@@ -118,9 +148,13 @@ def launch(settings: SpawnSettings) -> Launched:
                 start_new_session=True,  # a terminal's Ctrl-C is the supervisor's business
             )
         except OSError as error:
-            text = f"a {settings.role} worker could not be started: {error.strerror or error}"
-            raise HostError("workers_unavailable", text) from error
+            raise _refused(settings, error) from error
         ours.setblocking(False)
         os.set_blocking(output, False)
         on_failure.pop_all()
         return Launched(process, ours, output)
+
+
+def _refused(settings: SpawnSettings, error: OSError) -> HostError:
+    text = f"a {settings.role} worker could not be started: {error.strerror or error}"
+    return HostError("workers_unavailable", text)

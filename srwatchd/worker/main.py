@@ -40,14 +40,19 @@ _SCORE: Final = "/proc/self/oom_score_adj"
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Run as ``ROLE SOCKET PARENT``: a name for lists of processes, an inherited descriptor, the supervisor's pid."""
-    role, descriptor, parent = arguments
+    """Run as ``ROLE SOCKET PARENT``: a name for lists of processes, an inherited descriptor, the supervisor's pid.
+
+    A fourth word names ops to load at once: a worker that was started ahead of its settings.
+    """
+    role, descriptor, parent, *ahead = arguments
     _bind_to_parent(int(parent))
     _shield(role)
     connection = socket.socket(fileno=int(descriptor))
     connection.set_inheritable(False)
     status = 1
     try:
+        for name in ahead:
+            load_tasks(name)
         first = protocol.receive(connection)
         if first is not None:
             _limit(first.message)

@@ -16,6 +16,8 @@ import pytest
 from worker_bench import COVERAGE, HERE, SETTINGS, with_worker
 
 from srwatchd.errors import FatalError, HostError, InstanceError, ModelError, PermanentError, TransientError
+from srwatchd.worker.launch import launch_ahead
+from srwatchd.worker.pool import Pool
 from srwatchd.worker.process import Worker
 
 OWN_SCORE = int(Path("/proc/self/oom_score_adj").read_text())
@@ -223,6 +225,70 @@ def test_kill_9_of_the_supervisor_leaves_no_orphan(state):
         pid = int(supervisor.stdout.readline())
         pidfd = os.pidfd_open(pid)
         supervisor.kill()
+    try:
+        assert select.select([pidfd], [], [], 30.0)[0], "the worker outlived its supervisor"
+    finally:
+        os.close(pidfd)
+
+
+def children():
+    """The processes that this one's first thread has started."""
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()}
+
+
+def test_a_worker_that_was_started_ahead_becomes_what_it_is_asked_to_be():
+    """It has loaded its ops, and gets limits that were not known when it was started; another kind is not it."""
+    before = children()
+    launch_ahead(SETTINGS)
+    (ahead,) = children() - before
+
+    async def use():
+        seen = []
+        for settings in (replace(SETTINGS, role="other"), replace(SETTINGS, data_limit=1 << 30), SETTINGS):
+            worker = await Worker.spawn(settings)
+            try:
+                seen.append(await worker.call("look", {}, deadline=30))
+            finally:
+                await worker.stop()
+        return seen
+
+    other, limited, later = asyncio.run(use())
+    assert (limited["pid"], limited["data"]) == (ahead, 1 << 30)
+    assert ahead not in (other["pid"], later["pid"])
+
+
+def test_one_that_ended_before_it_was_asked_for_is_replaced():
+    """The pool starts another one, as for any worker that does not come up."""
+    before = children()
+    launch_ahead(SETTINGS)
+    (ahead,) = children() - before
+    os.kill(ahead, 9)
+    os.waitid(os.P_PID, ahead, os.WEXITED | os.WNOWAIT)
+
+    async def use():
+        pool = Pool(SETTINGS, count=1)
+        try:
+            async with pool.worker() as worker:
+                return await worker.call("noop", {}, deadline=30), worker.pid
+        finally:
+            await pool.close(1.0)
+
+    answer, pid = asyncio.run(use())
+    assert answer == {"params": {}, "fds": 0}
+    assert pid != ahead
+
+
+def test_one_that_is_never_asked_for_ends_with_its_supervisor():
+    """Nothing is left of a command that stopped at its options."""
+    code = (
+        "import sys; from pathlib import Path; import srwatchd.worker.launch as it\n"
+        "it.launch_ahead(it.SpawnSettings(role='test', tasks='worker_ops:TASKS', python_path=(sys.argv[1],)))\n"
+        "print(*(one.process.pid for one in it._ahead.values()), flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, HERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        pidfd = os.pidfd_open(int(supervisor.stdout.readline()))
     try:
         assert select.select([pidfd], [], [], 30.0)[0], "the worker outlived its supervisor"
     finally:

@@ -15,8 +15,14 @@ EXTENTS = st.integers(1, 150)
 def plans(draw: st.DrawFn) -> tuple[TilePlan, int]:
     halo = draw(st.integers(0, 20))
     tile = draw(st.integers(2 * halo + 5, 2 * halo + 100))
-    cut = plan(draw(EXTENTS), draw(EXTENTS), tile=tile, halo=halo, scale=draw(st.integers(1, 4)))
+    border = draw(st.none() | st.integers(0, halo))
+    cut = plan(draw(EXTENTS), draw(EXTENTS), tile=tile, halo=halo, border=border, scale=draw(st.integers(1, 4)))
     return cut, tile
+
+
+def around(first: int, last: int, extent: int, cut: TilePlan) -> tuple[int, int]:
+    """Where the context of the pixels ``first`` to ``last`` begins and ends: a halo, or a border beyond the picture."""
+    return max(first - cut.halo, -cut.border), min(last + cut.halo, extent + cut.border)
 
 
 @settings(deadline=None)
@@ -49,35 +55,26 @@ def test_every_input_has_one_shape(case: tuple[TilePlan, int]) -> None:
 
 @settings(deadline=None)
 @given(plans())
-def test_every_core_has_its_halo(case: tuple[TilePlan, int]) -> None:
-    """The kept part is as large as its target and lies at least a halo away from the input's edge."""
-    cut, _ = case
-    margin = cut.halo * cut.scale
-    for tile in cut:
-        assert (tile.core.height, tile.core.width) == (tile.target.height, tile.target.width)
-        assert tile.core.top >= margin
-        assert tile.core.left >= margin
-        assert tile.core.bottom <= cut.input_height * cut.scale - margin
-        assert tile.core.right <= cut.input_width * cut.scale - margin
-
-
-@settings(deadline=None)
-@given(plans())
 def test_tiles_see_what_the_whole_picture_would(case: tuple[TilePlan, int]) -> None:
-    """A tile's core and halo are the same pixels as those of the picture reflected as a whole."""
+    """A tile holds its core, as large as its target, and the context of that, as in the picture with its border."""
     cut, _ = case
     pixels = np.arange(cut.height * cut.width).reshape(cut.height, cut.width)
-    rows = reflected(cut.height, before=cut.halo, after=cut.halo)
-    columns = reflected(cut.width, before=cut.halo, after=cut.halo)
+    rows = reflected(cut.height, before=cut.border, after=cut.border)
+    columns = reflected(cut.width, before=cut.border, after=cut.border)
     whole = pixels[rows][:, columns]
     for tile in cut:
+        assert (tile.core.height, tile.core.width) == (tile.target.height, tile.target.width)
         part = pixels[tile.read.slices]
         part = part[reflected(part.shape[0], before=tile.padding.top, after=tile.padding.bottom)]
         part = part[:, reflected(part.shape[1], before=tile.padding.left, after=tile.padding.right)]
-        top, left = tile.core.top // cut.scale - cut.halo, tile.core.left // cut.scale - cut.halo
-        height, width = tile.core.height // cut.scale + 2 * cut.halo, tile.core.width // cut.scale + 2 * cut.halo
         y, x = tile.target.top // cut.scale, tile.target.left // cut.scale
-        assert np.array_equal(part[top : top + height, left : left + width], whole[y : y + height, x : x + width])
+        top, bottom = around(y, tile.target.bottom // cut.scale, cut.height, cut)
+        left, right = around(x, tile.target.right // cut.scale, cut.width, cut)
+        down, across = tile.core.top // cut.scale - y, tile.core.left // cut.scale - x
+        assert min(top + down, left + across) >= 0
+        seen = part[top + down : bottom + down, left + across : right + across]
+        inside = slice(top + cut.border, bottom + cut.border), slice(left + cut.border, right + cut.border)
+        assert np.array_equal(seen, whole[inside])
 
 
 @given(st.integers(1, 5000))

@@ -11,17 +11,25 @@ def test_two_tiles_by_hand() -> None:
     """The last tile is shifted back to full size and keeps only what is new."""
     tiles = list(plan(50, 20, tile=40, halo=4, scale=2))
     assert [tile.read for tile in tiles] == [Window(0, 0, 20, 36), Window(0, 14, 20, 50)]
-    assert [tile.padding for tile in tiles] == [Padding(4, 4, 8, 0), Padding(4, 0, 8, 4)]
+    assert [tile.padding for tile in tiles] == [Padding(4, 4, 4, 0), Padding(4, 0, 4, 4)]
     assert [tile.target for tile in tiles] == [Window(0, 0, 40, 64), Window(0, 64, 40, 100)]
     assert [tile.core for tile in tiles] == [Window(8, 8, 48, 72), Window(8, 36, 48, 72)]
 
 
 def test_one_pixel() -> None:
-    """A picture of one pixel is one tile of the least shape, all reflection."""
+    """A picture of one pixel is one tile, all the rest of it reflection."""
     (tile,) = plan(1, 1, tile=512, halo=6, scale=3)
     assert tile.read == Window(0, 0, 1, 1)
-    assert tile.padding == Padding(6, 6, 9, 9)
+    assert tile.padding == Padding(6, 6, 6, 6)
     assert tile.core == Window(18, 18, 21, 21)
+
+
+def test_a_network_that_sees_far_gets_a_border_that_does_not() -> None:
+    """Tiles overlap by the halo, but the picture is extended by eight pixels only."""
+    first, last = plan(100, 30, tile=96, halo=19, scale=2)
+    assert (first.padding, last.padding) == (Padding(8, 8, 8, 0), Padding(8, 0, 8, 8))
+    assert (first.read, last.read) == (Window(0, 0, 30, 72), Window(0, 28, 30, 100))
+    assert (first.target, last.target) == (Window(0, 0, 60, 106), Window(0, 106, 60, 200))
 
 
 def test_tiles_are_evenly_sized() -> None:
