@@ -15,7 +15,7 @@ MODELS = find_models(None)
 @pytest.mark.parametrize(("dtype", "allowed"), [(np.uint8, 0), (np.uint16, 2)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_strips_make_no_difference(monkeypatch, name, dtype, allowed, channels):
-    """Whether a tile is finished at once or a row of the input at a time, each pixel is the same, of 65535 levels nearly."""
+    """Whether a tile is finished at once or a row of the input at a time, each pixel is the same, nearly at 16 bit."""
     spec, rng = MODELS[name], np.random.default_rng(5)
     tile = rng.integers(0, np.iinfo(dtype).max, (37, 23, channels), dtype, endpoint=True)
     low, high = spec.input_range
