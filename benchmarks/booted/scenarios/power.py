@@ -43,7 +43,6 @@ def _power(bench: Bench, result: Result) -> None:
     run_tool("mkfs.xfs", "-q", "-m", "reflink=1", outer)
     inner = _mounts(place, "inner.img", make=True)
     with bench.box(layout=_LAYOUT, config=_LAYOUT.config(), before=inner) as box:
-        box.machine.run("chown", "srwatchd:srwatchd", "/mnt/disk")
         box.configure(_LAYOUT.config())
         box.systemctl("restart")
         box.until_active()
@@ -84,7 +83,11 @@ def _mounts(place: Path, disk: str, *, make: bool) -> str:
     lines = [f"mkdir -p {place}/outer", f"mount -o loop {place}/outer.img {place}/outer"]
     if make:
         lines += [f"truncate -s {_INNER} {place}/outer/{disk}", f"mkfs.ext4 -q {place}/outer/{disk}"]
-    return "; ".join([*lines, 'mkdir -p "$TREE/mnt/disk"', f'mount -o loop {place}/outer/{disk} "$TREE/mnt/disk"'])
+    lines += ['mkdir -p "$TREE/mnt/disk"', f'mount -o loop {place}/outer/{disk} "$TREE/mnt/disk"']
+    if make:  # as the daemon's own, for it waits for a state directory that it may use
+        owner = """$(awk -F: '/^srwatchd:/ { print $3 ":" $4 }' "$TREE/etc/passwd")"""
+        lines.append(f'chown "{owner}" "$TREE/mnt/disk"')
+    return "; ".join(lines)
 
 
 def _file(path: Path, size: int) -> None:
