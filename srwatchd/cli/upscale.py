@@ -9,7 +9,7 @@ from typing import Final, get_args
 import click
 
 from srwatchd.cli.options import json_option
-from srwatchd.daemon.kinds import CODEC, inference
+from srwatchd.daemon.kinds import inference
 from srwatchd.terms import EngineName, ResultFormat
 from srwatchd.worker.launch import launch_ahead
 
@@ -64,10 +64,9 @@ def upscale(  # noqa: PLR0913, PLR0917 - click hands over each option
     Exit status 0, or 3 when a picture failed or was left; 130 after Ctrl-C, 69 beside a running daemon, 70 when the
     model is missing or altered.
     """
-    launch_ahead(CODEC)
     if config_path is None:  # else it decides about threads
         launch_ahead(inference(os.cpu_count() or 1))
-    from srwatchd.cli.upscaling import upscale_sources  # noqa: PLC0415 - it loads while the workers do
+    from srwatchd.cli.upscaling import upscale_sources  # noqa: PLC0415 - it loads while the worker does
 
     status = upscale_sources(
         sources,

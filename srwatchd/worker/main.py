@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> NoReturn:
     role, descriptor, parent, *ahead = arguments
     _bind_to_parent(int(parent))
     _shield(role)
+    gc.disable()  # until all is loaded: nothing of it is garbage
     connection = socket.socket(fileno=int(descriptor))
     connection.set_inheritable(False)
     status = 1
@@ -120,6 +121,7 @@ def _work(connection: socket.socket, settings: dict[str, Any]) -> int:
     try:
         tasks = load_tasks(str(settings["tasks"]))
         gc.freeze()  # what is loaded stays: to tidy up after an op, the collector need not go through all of it
+        gc.enable()
         measures = _confine(settings["confinement"])
     except BaseException as error:  # noqa: BLE001  likewise
         wire = error.to_wire() if isinstance(error, SrwatchdError) else _unexpected("start", error).to_wire()
