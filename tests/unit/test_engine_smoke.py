@@ -78,3 +78,18 @@ def test_the_known_picture_is_known() -> None:
     assert picture.shape == (32, 32, 3)
     assert picture.dtype == np.uint8
     assert (picture.reshape(-1, 3).std(axis=0) > 40).all()
+
+
+def test_a_network_that_is_far_behind_is_not_timed_any_longer():
+    """What takes twice as long as the fastest one runs a tile of usual size once, another one three times."""
+    for fastest, runs in ((0.1, 1), (0.6, 3)):
+        sizes = []
+
+        def counted(tile, model, sizes=sizes):
+            sizes.append(tile.shape)
+            return repeated(tile, model)
+
+        ticks = itertools.count(0, 0.01)  # each run takes 10 ms: 0.61 s per megapixel
+        seen = smoke_test(StandIn(counted), fastest=fastest, clock=lambda ticks=ticks: next(ticks))
+        assert sizes.count((128, 128, 3)) == runs
+        assert seen.seconds_per_megapixel == pytest.approx(0.01 / 128**2 * 1e6)
