@@ -42,7 +42,7 @@ def _power(bench: Bench, result: Result) -> None:
     _file(outer, 3 << 30)
     run_tool("mkfs.xfs", "-q", "-m", "reflink=1", outer)
     inner = _mounts(place, "inner.img", make=True)
-    with bench.box(layout=_LAYOUT, config=_LAYOUT.config(), before=inner) as box:
+    with bench.box(layout=_LAYOUT, before=inner) as box:
         box.configure(_LAYOUT.config())
         box.systemctl("restart")
         box.until_active()
