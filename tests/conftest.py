@@ -22,7 +22,8 @@ _APART: Final = tuple(
 _FIRST: Final = tuple(
     f"test_{name}.py"
     for name in (
-        *("engine", "models_carry", "large_pictures", "console_browser", "console_service", "delivery_crashes"),
+        *("booted", "engine", "models_carry", "large_pictures", "console_browser", "console_service"),
+        "delivery_crashes",
         *("imported", "golden", "missing_model", "operation", "hostile", "endurance_short", "cli_upscale", "cli_small"),
         *("modelstore", "console_schema", "tasks", "phone_picture", "performance_short", "soak_short", "daemon_life"),
         *("console_upscale", "cli_doctor", "probing", "codec_decode", "shares", "worker_deaths", "offline_life"),
