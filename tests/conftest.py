@@ -19,6 +19,17 @@ _APART: Final = tuple(
     f"test_{name}.py" for name in ("endurance_short", "cli_small", "cli_upscale", "cli_doctor", "daemon_life")
 )
 """Long files whose tests share nothing."""
+_FIRST: Final = tuple(
+    f"test_{name}.py"
+    for name in (
+        *("booted", "engine", "models_carry", "large_pictures", "console_browser", "console_service"),
+        "delivery_crashes",
+        *("imported", "golden", "missing_model", "operation", "hostile", "endurance_short", "cli_upscale", "cli_small"),
+        *("modelstore", "console_schema", "tasks", "phone_picture", "performance_short", "soak_short", "daemon_life"),
+        *("console_upscale", "cli_doctor", "probing", "codec_decode", "shares", "worker_deaths", "offline_life"),
+    )
+)
+"""Files that take half a minute or more, roughly the longest first: at the end one would keep one process waiting."""
 
 # The benchmarks are tested from the checkout. Last, so that the srwatchd that is installed goes first.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -43,7 +54,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return together(nodeid)
 
+    config.option.loadscopereorder = False  # by the number of tests; many of the longest files have a few
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes, long files first and the rest in its random order."""
+    if hasattr(config, "workerinput"):
+        rank = {name: number for number, name in enumerate(_FIRST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 def together(nodeid: str) -> str:

@@ -53,7 +53,7 @@ class Traffic:
     def __init__(self) -> None:
         self.started = time.time()
         self.requests: collections.Counter[tuple[str, str, str]] = collections.Counter()
-        self.seconds: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.seconds: collections.defaultdict[tuple[str, str], float] = collections.defaultdict(float)
         self.in_flight = 0
         self.received = 0
         self.sent = 0
@@ -94,7 +94,7 @@ class Counting:
             traffic.in_flight -= 1
             route, method = _route(scope), scope["method"] if scope["method"] in _METHODS else _OTHER
             traffic.requests[route, method, status] += 1
-            traffic.seconds[route, method] += time.monotonic() - begin  # type: ignore[assignment]
+            traffic.seconds[route, method] += time.monotonic() - begin
 
 
 def console_figures(desk: Desk, *, daemon: bool) -> list[Family]:

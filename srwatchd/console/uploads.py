@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -102,7 +103,7 @@ class Uploads:
             async for piece in pieces(body):
                 if drop.size + len(piece) > most[0]:
                     raise _too_large(*most)
-                await self._on_disk(folder, lambda piece=piece: drop.write(piece))  # type: ignore[misc]
+                await self._on_disk(folder, partial(drop.write, piece))
         except ClientDisconnect:
             raise DeclinedError(400, "upload_broken", f"the upload of {display(drop.name)} ended too early") from None
         if drop.size < max(1, folder.min_size):

@@ -23,7 +23,7 @@ class PatientProtocol(H11Protocol):
         super().__init__(*args, **options)
         self._waiting: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """A client has connected."""
         super().connection_made(transport)
         if len(self.connections) > _MOST_CONNECTIONS:

@@ -290,10 +290,9 @@ class ServedFolder:
         if outcome.verdict is Verdict.RETRY and outcome.record is not None:
             self._queue.add_retry(outcome.record, self._loop.time() + wait)
             self._loop.call_later(wait, self._services.wake)
-        held = outcome.error if outcome.verdict is Verdict.HELD else None
-        if isinstance(held, HostError):
-            if run.moving or not concerns_source(held, self._paths_of(run)):
-                self._trouble = held
+        if outcome.verdict is Verdict.HELD and isinstance(outcome.error, HostError):
+            if run.moving or not concerns_source(outcome.error, self._paths_of(run)):
+                self._trouble = outcome.error
             elif outcome.record is not None:
                 self._queue.add_retry(outcome.record, self._loop.time() + _CLAIMED_SECONDS)
         if run.fresh and self._settler is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from srwatchd.config.models import ModelSpec
     from srwatchd.daemon.folder import ServedFolder
+    from srwatchd.job import Snapshot
     from srwatchd.pipeline.result import ResultPlan
     from srwatchd.pipeline.stages import Choice, Picture, Stages
 
@@ -216,14 +217,18 @@ class JobRun:
                 return f"it has {size} bytes and has not changed until its grace was over"
 
     async def _probe(self, candidate: Ready) -> None:
-        with self._timed("decode"):
-            source = await self._keep(self.folder.open_candidate, candidate.snapshot)
-            try:
-                self._picture = await self._stages.decode(source, self.folder.config, self._spec)
-            finally:
-                os.close(source)
+        self._picture = await self._decoded(self.folder.open_candidate, candidate.snapshot)
         if candidate.hole and not self._picture.info["sealed"]:
             raise PermanentError("incomplete", "the file ends in a hole and its format cannot prove its end")
+
+    async def _decoded(self, opened: Callable[..., int], what: Snapshot | Record) -> Picture:
+        """The picture in the file that ``opened`` gives a descriptor of."""
+        with self._timed("decode"):
+            source = await self._keep(opened, what)
+            try:
+                return await self._stages.decode(source, self.folder.config, self._spec)
+            finally:
+                os.close(source)
 
     # -- from custody to done ----------------------------------------------------------------------------------
 
@@ -233,12 +238,7 @@ class JobRun:
             self.record = record = record.after(Event.RETRY)
         await self._keep(self._custody.begin, record)
         if self._picture is None:
-            with self._timed("decode"):
-                source = await self._keep(self._custody.open_source, record)
-                try:
-                    self._picture = await self._stages.decode(source, self.folder.config, self._spec)
-                finally:
-                    os.close(source)
+            self._picture = await self._decoded(self._custody.open_source, record)
         size = record.snapshot.size
         hashing = asyncio.ensure_future(self._keep(self._custody.fingerprint, record, size=size))
         try:
@@ -247,9 +247,8 @@ class JobRun:
             hashing.cancel()
             with contextlib.suppress(BaseException):
                 await hashing
-        if self.record is None or self.record.state is not State.DELIVERED:
-            return Outcome(Verdict.RELEASED, self.record)
-        return Outcome(Verdict.DELIVERED, self.record)
+        delivered = self.record is not None and self.record.state is State.DELIVERED
+        return Outcome(Verdict.DELIVERED if delivered else Verdict.RELEASED, self.record)
 
     async def _produce(self, hashing: asyncio.Future[Record]) -> None:
         """Upscale, encode, verify and deliver; on an implausible result once more on another engine."""

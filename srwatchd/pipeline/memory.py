@@ -179,7 +179,8 @@ class Allotment:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._waiting.remove(entry)
+                with contextlib.suppress(ValueError):  # it has been passed over already
+                    self._waiting.remove(entry)
                 self._serve()
             else:  # lent and cancelled in the same breath
                 self._back(size)
@@ -192,5 +193,6 @@ class Allotment:
     def _serve(self) -> None:
         while self._waiting and self._waiting[0][0] <= self.free:
             size, turn = self._waiting.popleft()
-            self.free -= size
-            turn.set_result(None)
+            if not turn.cancelled():  # else whoever waited has been cancelled and will be told in a moment
+                self.free -= size
+                turn.set_result(None)

@@ -74,6 +74,13 @@ FORMS = {
 }
 
 
+SOME = [
+    pytest.param(name, marks=() if name in ("rgb", "luma", "graph", "quantised") else pytest.mark.soak)
+    for name in FORMS
+]
+"""One of each kind of file and of input, where a test looks at what does not depend on layouts and ranges."""
+
+
 @pytest.fixture(params=ENGINES, scope="module")
 def engine(request: pytest.FixtureRequest) -> Engine:
     one = ENGINES[request.param]
@@ -145,6 +152,7 @@ def test_engines_agree(spec: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize("lie", [{"scale": 5}, {"receptive_radius": 0}])
+@pytest.mark.parametrize("spec", SOME, indirect=True)
 def test_a_false_fact_is_noticed(engine: Engine, readable: ModelSpec, lie: dict[str, Any]) -> None:
     """A wrong scale or a radius that is too small does not pass."""
     with pytest.raises(ModelError) as caught:

@@ -15,7 +15,6 @@ from browser_bench import Namespace, Service, dropped, missing
 from commands import ROOT, command, png, small_model, small_scale, wait_for
 
 pytestmark = [
-    pytest.mark.xdist_group("renditions"),  # one daemon and one browser for all of them
     pytest.mark.slow,
     pytest.mark.timeout(400),
     pytest.mark.skipif(missing() is not None, reason=str(missing())),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -89,9 +91,14 @@ def size_of(file):
 
 
 def prepared(directory, *, edit=()):
-    """The path of a configuration that ``srwatchd init`` made in ``directory``, after replacements in its text."""
-    done = srwatchd("init", directory, "--model", small_model())
-    assert done.returncode == 0, done.stderr
+    """The path of a configuration as ``srwatchd init`` makes it in ``directory``, after replacements in its text."""
+    for path, mode, content in _initialised():
+        place = directory / path
+        if content is None:
+            place.mkdir(parents=True)
+        else:
+            place.write_bytes(content.replace(_ELSEWHERE, os.fsencode(directory)))
+        place.chmod(mode)
     config = directory / "srwatchd.yaml"
     text = config.read_text()
     for old, new in (("min_free: 1GiB", "min_free: 1"), *edit):
@@ -99,6 +106,26 @@ def prepared(directory, *, edit=()):
         text = text.replace(old, new, 1)
     config.write_text(text)
     return config
+
+
+_ELSEWHERE = b"/where/it/was/made"
+
+
+@functools.cache
+def _initialised():
+    """What the command makes: paths, modes and contents (None of a folder). Asked once, for a start takes seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder).resolve() / "hot"
+        done = srwatchd("init", made, "--model", small_model())
+        assert done.returncode == 0, done.stderr
+        return [
+            (
+                path.relative_to(made),
+                path.stat().st_mode & 0o7777,
+                None if path.is_dir() else path.read_bytes().replace(os.fsencode(made), _ELSEWHERE),
+            )
+            for path in [made, *sorted(made.rglob("*"))]
+        ]
 
 
 def ledger_lines(config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import sys
 import zlib
@@ -18,6 +19,7 @@ from srwatchd.codec.vips import pyvips
 SEALED = ("jpeg", "progressive", "png", "gif", "frames-gif")
 
 
+@functools.cache
 def whole() -> dict[str, bytes]:
     """One good file of each format."""
     made = pictures.image(pictures.scene(120, 90))
@@ -31,6 +33,7 @@ def whole() -> dict[str, bytes]:
     return files
 
 
+@functools.cache
 def cut() -> dict[str, bytes]:
     """Every format cut at every tenth."""
     return {
@@ -40,6 +43,7 @@ def cut() -> dict[str, bytes]:
     }
 
 
+@functools.cache
 def zero_tails() -> dict[str, bytes]:
     """Formats that prove their own end, with zeros in place of the last part."""
     return {
@@ -51,6 +55,7 @@ def zero_tails() -> dict[str, bytes]:
     }
 
 
+@functools.cache
 def flipped() -> dict[str, bytes]:
     """Bytes changed here and there; some of these may still be pictures."""
     rng = np.random.default_rng(3)
@@ -64,6 +69,7 @@ def flipped() -> dict[str, bytes]:
     return made
 
 
+@functools.cache
 def refused() -> dict[str, tuple[bytes, str]]:
     """Files that must end in the error folder, with the code that says why."""
     png = _png
@@ -102,6 +108,7 @@ def refused() -> dict[str, tuple[bytes, str]]:
     }  # fmt: skip
 
 
+@functools.cache
 def accepted() -> dict[str, bytes]:
     """Odd files that are whole pictures all the same."""
     jpeg, one = whole()["jpeg"], pictures.image(pictures.scene(1, 1))

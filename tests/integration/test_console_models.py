@@ -13,10 +13,7 @@ from networks import Shape
 
 from srwatchd.config import find_models
 
-pytestmark = [
-    pytest.mark.xdist_group(__name__),  # one daemon for all of them
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

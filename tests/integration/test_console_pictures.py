@@ -19,10 +19,7 @@ from srwatchd.codec.vips import pyvips
 sys.path.append(str(Path(__file__).parents[1] / "golden"))
 import pictures
 
-pytestmark = [
-    pytest.mark.xdist_group("renditions"),  # never beside fifty tabs, which leave little to nice workers
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.timeout(300)
 
 ODD = b'b\xc3\xa4r "q" <b>\xff\xe2\x80\xae.jpg'
 

@@ -143,6 +143,26 @@ def test_what_nobody_waits_for_is_not_begun(folder):
     within(folder, use)
 
 
+def test_many_that_are_given_up_while_workers_start_leave_nothing_behind(folder):
+    """A page that is left before its first picture: the next one is made as if nothing had been."""
+    path = file(folder)
+
+    async def use(renditions):
+        workers = renditions._workers
+        count = plan_renditions(512 * MIB).workers
+        asking = [asyncio.create_task(looked_at(renditions, path, View(100 + number))) for number in range(count + 4)]
+        await until(lambda: len(workers._lendable._waiting) == 4)
+        assert not any(each.begun for each in renditions._makings.values())
+        for each in asking:
+            each.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        await until(lambda: not renditions.in_flight)
+        assert (await looked_at(renditions, path, View(50)))[0] == (50, 33)
+        assert workers._lendable.free == workers.all
+
+    within(folder, use)
+
+
 def test_bounded(folder):
     """The ones that nobody asked for longest go; what is left over of a crash is swept at the next start."""
     folder.mkdir(parents=True)

@@ -22,7 +22,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 pytestmark = [
-    pytest.mark.xdist_group(__name__),  # one daemon for all of them
     pytest.mark.slow,
     pytest.mark.timeout(400),  # some hundred requests, each made up
 ]

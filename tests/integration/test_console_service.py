@@ -17,10 +17,7 @@ from delivery_places import tmpfs
 
 from srwatchd.control.socket import _address
 
-pytestmark = [
-    pytest.mark.xdist_group(__name__),  # one daemon for all of them
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.timeout(300)
 
 FOLDERS = {
     "photos": {},

@@ -17,10 +17,7 @@ from daemon_bench import Service
 from srwatchd.codec.vips import pyvips
 from srwatchd.config import find_models
 
-pytestmark = [
-    pytest.mark.xdist_group("renditions"),  # never beside fifty tabs, which leave little to nice workers
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.timeout(300)
 
 MODEL = small_model()
 FOLDER = f"upscale-{MODEL}"

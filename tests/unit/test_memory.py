@@ -151,6 +151,25 @@ def test_one_cancelled_while_it_is_given_its_part_gives_it_back():
     asyncio.run(play())
 
 
+def test_one_that_gives_up_while_another_gives_back_loses_nothing():
+    """Its place in the queue is passed over when it has gone and does not know yet; nobody else fails for it."""
+
+    async def play():
+        allotment = Allotment(100)
+        first, second, third = (_Borrower(allotment, size) for size in (100, 100, 60))
+        await _settled()
+        first._leave.set()
+        second.task.cancel()  # before the first one is awake, and awake itself after that one
+        await first.task
+        await _settled()
+        assert second.task.cancelled()
+        assert third.having
+        await third.leave()
+        assert allotment.free == 100
+
+    asyncio.run(play())
+
+
 def test_more_than_there_is_is_refused():
     """It would wait for ever."""
 
