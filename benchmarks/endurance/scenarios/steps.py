@@ -26,6 +26,7 @@ __all__ = ["step_errors", "step_kills", "worker_kills"]
 
 _FILLER_BYTES: Final = 64 << 20
 _DRAIN_SECONDS: Final = 60.0
+_SEEN_SECONDS: Final = 10.0
 _HEALED_SECONDS: Final = 180.0
 """A hold is looked at every 30 s in the end, and a slow machine does the job twice."""
 _QUICK: Final = {"settle": "0.5 s", "grace": "1 s"}
@@ -161,13 +162,14 @@ def _killed_at(step: Step, service: Service, dropper: Dropper, rng: random.Rando
 
 
 def _refused_at(step: Step, error: str, service: Service, dropper: Dropper, rng: random.Random, result: Result) -> None:
-    """One call is refused once; a little later something is freed."""
+    """One call is refused once; once the folder is held for it something is freed, for a hold waits for more than it saw."""
     filler = service.site.root / "filler"
+    holds = service.site.count("folder.held")
     run_tool("fallocate", "--length", str(_FILLER_BYTES), filler)
     with injecting([service.pid], service.site.root / "trace", step=step, fault=f"error={error}"):
         _drop(dropper, rng, _KILLED_FLOWS[0])
         with contextlib.suppress(NotInTimeError):
-            until(lambda: _settled(service), 2.0, "done")
+            until(lambda: _settled(service) or service.site.count("folder.held") > holds, _SEEN_SECONDS, "held")
         filler.unlink()
         try:
             until(lambda: _settled(service) or not service.running, _HEALED_SECONDS, "done after all")
