@@ -162,7 +162,7 @@ def _killed_at(step: Step, service: Service, dropper: Dropper, rng: random.Rando
 
 
 def _refused_at(step: Step, error: str, service: Service, dropper: Dropper, rng: random.Random, result: Result) -> None:
-    """One call is refused once. Once the folder is held for it something is freed: a hold waits for more than it saw."""
+    """One call is refused once. Once the folder is held, something is freed: a hold waits for more than it saw."""
     filler = service.site.root / "filler"
     holds = service.site.count("folder.held")
     run_tool("fallocate", "--length", str(_FILLER_BYTES), filler)
