@@ -7,6 +7,10 @@
 - 50 uploads of 20 MB at once while the daemon works on what came before: the console's peak memory, the slowest page
   meanwhile, and that all 50 are delivered.
 
+``python -m benchmarks.console.ledger`` opens a ledger of half a million lines, ``python -m benchmarks.console.page``
+has 500 uploads wait on one page of a Chromium; both say at their head what they measure. Every figure is printed with
+the machine's load at that moment.
+
 ``--uploads``, ``--megabytes``, ``--pages`` for other numbers, ``--json`` for scripts. Ends with 1 if a picture is
 missing.
 """

@@ -11,8 +11,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
+from benchmarks.console.found import Found
 from benchmarks.console.service import Pages, Pair, make_picture
 
 _PATIENCE = 1800.0
@@ -33,14 +33,6 @@ def main() -> int:
     if options.json:
         print(json.dumps(found, indent=1))
     return 0 if found["delivered"] == options.uploads + found["uploads before"] else 1
-
-
-class Found(dict[str, Any]):
-    """All figures, by what they are; each is said on standard error as soon as it is known."""
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        print(f"{name:<44} {value}", file=sys.stderr, flush=True)
 
 
 def measured(pair: Pair, options: argparse.Namespace, found: Found) -> None:

@@ -40,40 +40,44 @@ def make_picture(size: int) -> bytes:
 
 
 class Pair:
-    """Both processes, inside a ``with`` block."""
+    """Both processes, inside a ``with`` block; with ``alone`` the console without its daemon."""
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, folder: Path, model: str, *, alone: bool = False) -> None:
+        self._alone = alone
+        self.folder = folder
         self._config = folder / "srwatchd.yaml"
         self._done = folder / "done"
         settings: dict[str, Any] = {"id": "load", "model": model, "min_free": 1, "output": {"format": "jpeg"}}
         places = {name: name for name in ("inbox", "done", "error")}
         self._config.write_text(json.dumps({"folders": [{**settings, **places}]}))
-        self._log = (folder / "log").open("wb")
+        self._log = (folder / "log").open("ab")
 
     def __enter__(self) -> Self:
         words = [sys.executable, "-m", "srwatchd"]
         config = ["--config", str(self._config)]
-        self._daemon = subprocess.Popen([*words, "run", *config], stderr=self._log)
         self._console = subprocess.Popen(
             [*words, "console", *config, "--port", "0"], stderr=self._log, stdout=subprocess.PIPE
         )
+        self._processes = [self._console]
+        if not self._alone:
+            self._processes.append(subprocess.Popen([*words, "run", *config], stderr=self._log))
         said = self._console.stdout.readline().decode() if self._console.stdout else ""
-        self._url = re.findall(r"http://\S+", said)[0]
+        self.url = re.findall(r"http://\S+", said)[0].rstrip("/")
         with self.client() as client:
-            while client.get("/api/v1/health").status_code != httpx.codes.OK:
+            while not self._alone and client.get("/api/v1/health").status_code != httpx.codes.OK:
                 time.sleep(0.2)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (self._console, self._daemon):
+        for process in self._processes:
             process.send_signal(signal.SIGTERM)
-        for process in (self._console, self._daemon):
+        for process in self._processes:
             process.wait(60)
         self._log.close()
 
     def client(self) -> httpx.Client:
         """Somebody who talks to the console."""
-        return httpx.Client(base_url=self._url, headers={"X-Srwatchd": "1"}, timeout=600, trust_env=False)
+        return httpx.Client(base_url=self.url, headers={"X-Srwatchd": "1"}, timeout=600, trust_env=False)
 
     def memory(self) -> int:
         """The most resident memory in bytes that the console's process has had."""

@@ -73,7 +73,8 @@ def cell(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, sort_keys=True)
-    safe = "".join(_shown(character) for character in text) if isinstance(value, str) else text
+    plain = not isinstance(value, str) or (text.isprintable() and "\\" not in text)
+    safe = text if plain else "".join(_shown(character) for character in text)
     return f"'{safe}" if safe.lstrip().startswith(_FORMULA) else safe
 
 

@@ -28,6 +28,7 @@ from srwatchd.console.routes import (
     session,
     upscale,
 )
+from srwatchd.console.wire import Lingering
 from srwatchd.errors import SrwatchdError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def application(desk: Desk) -> FastAPI:
     app.router.default = _pages
     app.add_middleware(Guard, desk=desk)
     app.add_middleware(Counting, traffic=desk.traffic)
+    app.add_middleware(Lingering)
     return app
 
 

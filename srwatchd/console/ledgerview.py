@@ -47,12 +47,13 @@ class LedgerView:
         end = (await self._desk.history.end())[0] + 1 if before is None else before
         found: list[LedgerLine] = []
         looked = 0
+        window = limit if action is None else _WINDOW
         while end > 1 and len(found) < limit and looked < _LOOKED_AT:
-            begin = max(1, end - _WINDOW)
-            lines = await self._read(begin, end, _WINDOW, action)
+            begin = max(1, end - window)
+            lines = await self._read(begin, end, window, action)
             found += reversed(lines)
             looked += end - begin
-            end = begin
+            end, window = begin, _WINDOW
         kept = found[:limit]
         following = kept[-1].sequence if len(found) >= limit else end
         return LedgerLines(lines=kept, next=following if following > 1 else None)

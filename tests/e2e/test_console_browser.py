@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import networks
 import pytest
+from networks import Shape
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
 sys.path.append(str(Path(__file__).parent))
@@ -303,3 +306,52 @@ def test_login_roles_and_a_daemon_that_is_down(chromium, namespace, tmp_path):
         page.locator(".state[data-state=down]").wait_for()
         page.goto("/#/")
         page.locator(".need", has_text="not_running").wait_for()
+
+
+def test_a_model_comes_in_by_the_page_is_used_and_goes(chromium, namespace, tmp_path):
+    """What is no model is refused in words; a good one is tried, kept, found as recorded and used by who waits for it.
+
+    Once it is removed the page has it no more.
+    """
+    config = configuration(tmp_path)
+    config.write_text(config.read_text().replace("edsr_x4", "my_net"))
+    (tmp_path / "broken.onnx").write_bytes(b"no model at all")
+    (tmp_path / "net.onnx").write_bytes(networks.onnx(Shape(scale=3)))
+    with Service(config, namespace) as service, profile(chromium, service) as context:
+        page = context.new_page()
+        page.goto("/#/models")
+        page.wait_for_selector("tr[data-model]")
+        page.locator("summary", has_text="Import a model").click()
+        state = page.locator(".import-state")
+
+        page.locator("#model-file").set_input_files(tmp_path / "broken.onnx")
+        page.locator("form button", has_text="Import a model").click()
+        state.get_by_text("Refused; nothing was changed").wait_for()
+        assert "model_refused" in state.locator(".notice").inner_text()
+
+        page.locator("#model-file").set_input_files(tmp_path / "net.onnx")
+        page.get_by_label("Name", exact=True).fill("my_net")
+        page.locator("form button", has_text="Import a model").click()
+        state.get_by_text("Trying it").wait_for()
+        page.goto("/#/folders")  # whoever looks elsewhere meanwhile finds it again
+        page.locator(".folder[data-id=posters] .hold", has_text="model_missing").wait_for()
+        page.goto("/#/models")
+        state.locator("strong", has_text="Imported").wait_for(timeout=120_000)
+        assert state.locator(".notice").count() == 0
+        row = page.locator("tr[data-model=my_net]")
+        row.get_by_role("button", name="Verify my_net").click()
+        row.get_by_text("as recorded").wait_for()
+        assert row.get_by_role("link", name="posters").count() == 1
+
+        put(service, "seen.png", png(40, 30), "posters")
+        job = job_of(page, "seen.png")
+        assert (job["outcome"], job["model"], job["result"]["width"]) == ("delivered", "my_net", 120)
+
+        used = command("models", "remove", "my_net", "--config", config)
+        assert subprocess.run(used, cwd=ROOT, capture_output=True, check=False).returncode == 4
+        config.write_text(config.read_text().replace(", model: my_net", ""))
+        service.daemon.send_signal(signal.SIGHUP)
+        subprocess.run(used, cwd=ROOT, capture_output=True, check=True)
+        page.reload()
+        page.wait_for_selector("tr[data-model]")
+        assert row.count() == 0

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from srwatchd.console import wire
-from srwatchd.console.wire import PatientProtocol
+from srwatchd.console.wire import Lingering, PatientProtocol
 
 
 async def application(scope, receive, send):
@@ -65,7 +65,43 @@ def test_one_too_many_is_let_go_at_once(monkeypatch):
     asyncio.run(served(try_it))
 
 
-async def served(try_it):
+async def refusing(_scope, _receive, send):
+    await send({"type": "http.response.start", "status": 422, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_a_refusal_arrives_whole_at_who_still_sends(connection):
+    """As behind a proxy, which sends all of the body before it looks; the connection is not reset under it."""
+
+    async def try_it(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"PUT / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\nContent-Length: {64 << 20}\r\n\r\n"
+        writer.write(head.encode())
+        for _ in range(64):
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+        assert (await reader.readline()).split()[1] == b"422"
+        assert (await reader.readuntil(b"\r\n\r\nno")).endswith(b"no")
+        writer.close()
+
+    asyncio.run(served(try_it, Lingering(refusing)))
+
+
+def test_who_never_ends_is_let_go(monkeypatch):
+    """The rest of a body is read away for some seconds only."""
+    monkeypatch.setattr(wire, "_LINGER_SECONDS", 0.3)
+
+    async def try_it(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\nx")
+        assert (await reader.read()).endswith(b"no")
+        writer.close()
+
+    asyncio.run(served(try_it, Lingering(refusing)))
+
+
+async def served(try_it, application=application):
     """Run ``try_it`` beside a server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(application, http=PatientProtocol, lifespan="off", ws="none", log_config=None)

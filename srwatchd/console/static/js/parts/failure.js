@@ -16,7 +16,8 @@ export function reason({ code, message, hint }, { title = true } = {}) {
   const { text, more, foreign } = advice(code, hint);
   const parts = [];
   if (title) parts.push(h("p", {}, h("strong", {}, titleOf(code)), " ", h("code", { class: "faint" }, code)));
-  if (message && !text.startsWith(message.replace(/\.$/, ""))) parts.push(h("p", { class: "soft", lang: "en" }, shown(message)));
+  const told = message?.replace(/\.$/, "");
+  if (told && !text.startsWith(told) && !hint?.startsWith(told)) parts.push(h("p", { class: "soft", lang: "en" }, shown(message)));
   if (text) parts.push(h("p", { lang: foreign ? "en" : null }, marked(text)));
   if (more) parts.push(h("p", { class: "soft", lang: "en" }, marked(more)));
   return h("div", { class: "reason" }, parts);

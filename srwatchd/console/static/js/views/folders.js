@@ -82,6 +82,7 @@ function pauseButton(one, frame) {
   const said = h("span", { class: "small bad", role: "alert" });
   const button = h("button", { type: "button", data: { key: `pause-${one.id}` }, "aria-label": t(`folder.${verb}_name`, { name: one.id }) }, icon(one.paused ? "play" : "pause"), t(`folder.${verb}`));
   button.addEventListener("click", async () => {
+    if (button.getAttribute("aria-disabled")) return;
     attribute(button, "aria-disabled", "true");
     said.textContent = "";
     try {

@@ -10,6 +10,7 @@ import { t } from "../texts.js";
 import { reason, sentence } from "../parts/failure.js";
 
 const SETS = ["Set5", "Kodak", "Kodak JPEG 85", "Kodak JPEG 75"];
+let going = null; // the import that is under way: whoever looks elsewhere meanwhile finds it again
 const ARCHITECTURES = ["fsrcnn", "espcn", "lapsrn", "edsr", "onnx"];
 
 export function models({ frame }) {
@@ -65,6 +66,7 @@ function line(one, best, first) {
   const said = h("span", { class: "small", role: "status" });
   const verify = h("button", { type: "button", class: "plain", "aria-label": t("model.verify_name", { name: one.name }) }, icon("check"), t("model.verify"));
   verify.addEventListener("click", async () => {
+    if (verify.getAttribute("aria-disabled")) return;
     attribute(verify, "aria-disabled", "true");
     said.className = "small busy";
     put(said, t("model.verifying"));
@@ -115,27 +117,40 @@ function importing(done, frame) {
     h("div", { class: "row import-fields" }, Object.entries(fields).map(([name, control]) => h("label", { class: `field import-${name}` }, h("span", {}, t(`model.import.${name}`)), control))),
     h("div", { class: "row" }, button),
   );
-  const state = h("div", { class: "import-state", role: "status" });
+  const headline = h("p", { role: "status" }); // is read out; not each step, nor how much has been sent
+  const more = h("div", {});
+  const state = h("div", { class: "import-state" }, headline, more);
   const details = h("details", { class: "import" }, h("summary", {}, icon("plus"), t("model.import")), form, state);
   let timer = null;
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    button.disabled = true;
+    if (button.getAttribute("aria-disabled")) return;
+    attribute(button, "aria-disabled", "true");
+    tell([], []);
     const chosen = file.files[0];
     const values = Object.fromEntries(Object.entries(fields).map(([name, control]) => [name, control.value.trim()]));
     const request = new XMLHttpRequest();
     request.open("POST", api("models") + query({ ...values, filename: chosen.name }));
     request.setRequestHeader("X-Srwatchd", "1");
     request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.addEventListener("progress", ({ loaded, total }) => state.replaceChildren(h("p", { class: "busy" }, t("model.uploading", { share: percent(total ? loaded / total : 0) }))));
+    request.upload.addEventListener("progress", ({ loaded, total }) => tell([], [h("p", { class: "busy" }, t("model.uploading", { share: percent(total ? loaded / total : 0) }))]));
     request.addEventListener("error", () => ended(refusalOf(0, "")));
     request.addEventListener("load", () => {
       if (request.status !== 202) ended(refusalOf(request.status, request.responseText));
-      else watch(JSON.parse(request.responseText).import);
+      else {
+        going = JSON.parse(request.responseText).import;
+        watch(going);
+      }
     });
     request.send(chosen);
   });
+
+  function tell(words, rest) {
+    headline.signature = more.signature = null;
+    headline.replaceChildren(...words);
+    more.replaceChildren(...rest);
+  }
 
   async function watch(id) {
     try {
@@ -149,19 +164,17 @@ function importing(done, frame) {
   }
 
   function show({ steps, state: now, model, error, file: name }) {
-    renew(state, [steps, now], () => [
-      h("p", {}, h("strong", {}, t(`model.import.${now}`)), " ", shown(model ?? name)),
+    renew(headline, [now, model, name], () => [h("strong", {}, t(`model.import.${now}`)), " ", shown(model ?? name)]);
+    renew(more, [steps, error], () => [
       h("ol", { class: "import-steps small" }, steps.map((step) => h("li", {}, h("time", { class: "faint number", datetime: step.at }, moment(step.at)), h("span", { lang: "en" }, shown(step.text))))),
       error && h("div", { class: "notice" }, icon("alert"), reason(error)),
     ]);
   }
 
   function ended(refusal, answer = null) {
-    button.disabled = false;
-    if (refusal) {
-      state.signature = null;
-      state.replaceChildren(h("div", { class: "notice" }, icon("alert"), reason(refusal)));
-    }
+    attribute(button, "aria-disabled", null);
+    going = null;
+    if (refusal) tell([h("strong", {}, t("model.import.failed"))], [h("div", { class: "notice" }, icon("alert"), reason(refusal))]);
     if (answer?.state === "imported") {
       frame.say(t("model.import.imported"));
       form.reset();
@@ -169,6 +182,11 @@ function importing(done, frame) {
     }
   }
 
+  if (going !== null) {
+    details.open = true;
+    attribute(button, "aria-disabled", "true");
+    watch(going);
+  }
   return { element: details, leave: () => clearTimeout(timer) };
 }
 
