@@ -63,7 +63,9 @@ class OpenVINONetwork:
     def __init__(self, spec: ModelSpec, *, core: Any, device: str, precision: str, threads: int) -> None:
         self.spec: Final = spec
         self.device: Final = device
-        limits = {"INFERENCE_NUM_THREADS": str(threads)} if device == "cpu" and threads > 0 else {}
+        limits = {"ENABLE_CPU_PINNING": "NO"} if device == "cpu" else {}
+        if device == "cpu" and threads > 0:
+            limits["INFERENCE_NUM_THREADS"] = str(threads)
         options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", **limits}
         with loading(spec, self.engine):
             self._model: Final = _only_output(core.read_model(os.fspath(spec.path)), spec)
