@@ -1,6 +1,6 @@
 """``python -m srwatchd`` is the command ``srwatchd``."""
 
-from srwatchd.cli import main
+from srwatchd.cli import entry
 
 if __name__ == "__main__":
-    main()
+    entry()

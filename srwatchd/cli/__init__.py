@@ -15,7 +15,7 @@ import click
 from srwatchd import __version__
 from srwatchd.errors import ConfigurationError, FatalError, SrwatchdError
 
-__all__ = ["main"]
+__all__ = ["entry", "main"]
 
 _COMMANDS: Final = {
     "run": ("srwatchd.cli.service", "run"),
@@ -87,15 +87,20 @@ def _cli() -> None:
     """Upscale every picture that appears in a hot folder, offline, and lose nothing."""
 
 
-def main() -> NoReturn:
-    """Entry point of the ``srwatchd`` command.
+def main() -> None:
+    """Run the command of ``sys.argv``; raises SystemExit with its status."""
+    sys.exit(_cli(standalone_mode=True))
 
-    Ends the process as soon as everything is said and done: Python would first take every module apart, which takes
-    a tenth of a second.
+
+def entry() -> NoReturn:
+    """Entry point of the ``srwatchd`` command: :func:`main` in a process of its own.
+
+    It ends as soon as everything is said and done: Python would first take every module apart, which takes a tenth of
+    a second.
     """
     status: object = 1
     try:
-        _cli(standalone_mode=True)
+        main()
     except SystemExit as end:
         status = end.code
     atexit._run_exitfuncs()  # noqa: SLF001 - what was registered is not to be left out
