@@ -42,7 +42,7 @@ def _boot(bench: Bench, result: Result) -> None:
         verified = machine.run("systemd-analyze", "verify", UNIT, "srwatchd@one.service", check=False)
         result.expect(not verified, f"systemd-analyze verify: {verified}")
         _sandbox(box.machine.run("nsenter", "-t", str(pid), "-m", "sh", "-c", _TRIES), result)
-        box.drop(1, width=900)
+        box.drop(1, width=2000)
         until(lambda: "in work, 'p0000" in box.text(), 60.0, f"the picture in the status: {box.text()!r}", pause=0.02)
         box.drop(3)
         box.finish(result)
