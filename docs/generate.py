@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.codec.formats import FORMATS
 from srwatchd.config import init_text, read_manifest
+from srwatchd.config.jsonschema import descriptions
 from srwatchd.config.publicmodels import PUBLIC
 from srwatchd.config.schema import Config, Defaults, Folder
 from srwatchd.console.figures import METRICS as CONSOLE_METRICS
@@ -199,7 +200,7 @@ def _description(path: str) -> str:
     for part in parts[:-1]:
         kind: Any = {"defaults": Defaults, "folders": Folder}.get(part, section.model_fields[part].annotation)
         section = kind
-    return (section.model_fields[parts[-1]].description or "").replace("\n", " ")
+    return descriptions(section).get(parts[-1], "").replace("\n", " ")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 from srwatchd.config.schema import Config, Defaults, FolderSettings
 from srwatchd.config.section import Section
 
-__all__ = ["schema_text"]
+__all__ = ["descriptions", "schema_text"]
 
 
 def schema_text() -> str:
@@ -26,14 +26,14 @@ def schema_text() -> str:
     folder["required"] = [key for key in folder["required"] if key not in Defaults.model_fields]
     sections = {each.__name__: each for each in Section.__subclasses__() + FolderSettings.__subclasses__()}
     for name, section in ((Config.__name__, schema), *schema["$defs"].items()):
-        descriptions = _descriptions(sections[name])
+        descriptions = descriptions(sections[name])
         for key, value in section["properties"].items():
             _tidy(value, descriptions.get(key))
     top = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "srwatchd configuration"}
     return json.dumps(top, indent=2, sort_keys=True) + "\n"
 
 
-def _descriptions(section: type[Section]) -> dict[str, str]:
+def descriptions(section: type[Section]) -> dict[str, str]:
     """The text that follows each key of the class in its source, as documentation tools read it.
 
     Pydantic can do that, but reads the source of every class whenever it is imported.
