@@ -26,9 +26,9 @@ def schema_text() -> str:
     folder["required"] = [key for key in folder["required"] if key not in Defaults.model_fields]
     sections = {each.__name__: each for each in Section.__subclasses__() + FolderSettings.__subclasses__()}
     for name, section in ((Config.__name__, schema), *schema["$defs"].items()):
-        descriptions = descriptions(sections[name])
+        described = descriptions(sections[name])
         for key, value in section["properties"].items():
-            _tidy(value, descriptions.get(key))
+            _tidy(value, described.get(key))
     top = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "srwatchd configuration"}
     return json.dumps(top, indent=2, sort_keys=True) + "\n"
 
