@@ -6,8 +6,9 @@ shape: a tile at the far edge is shifted back, not shrunk, and keeps only what i
 *border*, filled by reflection without repeating the edge pixel, which a picture of one pixel survives, too. It is no
 wider than :data:`BORDER`, however far a network sees.
 
-The shape fits the picture closely: exactly where one tile is enough, else to a multiple of 8. What is compiled for one
-shape only takes it from a short ladder of lengths (:func:`rung`), so that pictures of many sizes share few shapes.
+Memory goes with a tile's area, so that is what is bounded; of the shapes within it the plan takes the one that computes
+the fewest pixels: the picture's own where one tile is enough, else of multiples of 8. What is compiled for one shape
+only takes it from a short ladder of lengths (:func:`rung`), so that pictures of many sizes share few shapes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BORDER", "Padding", "Tile", "TilePlan", "Window", "plan", "reflected", "rung"]
+__all__ = ["BORDER", "LARGEST_EDGE", "Padding", "Tile", "TilePlan", "Window", "plan", "reflected", "rung"]
 
 BORDER: Final = 8
 """Reflected pixels after which a network's zero padding no longer matters at the edge of a picture.
@@ -27,6 +28,9 @@ BORDER: Final = 8
 Against a border as wide as the network sees (19 pixels for EDSR and LapSRN x2) at most 2 of 255 levels differ, 0.03 on
 average over the four pixels at the edge; with 4 it is 23, with 6 it is 7 (8 photographs of Kodak and Set5).
 """
+LARGEST_EDGE: Final = 768
+"""Input pixels. The time per pixel hardly depends on the tile beyond it; memory and the time per tile grow."""
+
 _FIRST_RUNG: Final = 32
 _STEPS_PER_OCTAVE: Final = 4
 _STEP: Final = 8
@@ -134,23 +138,19 @@ class TilePlan:
 def plan(width: int, height: int, *, tile: int, halo: int, scale: int, border: int | None = None) -> TilePlan:
     """The tiles for a picture of ``width`` x ``height`` pixels.
 
-    ``tile`` bounds the edge of a tile's input, halo included; the plan may choose a smaller one that fits the
-    picture better. ``halo`` is the network's receptive radius in input pixels, ``border`` what is reflected around the
-    picture: at most the halo, by default at most :data:`BORDER`. Raises :class:`ValueError` when a size is not positive
-    or the tile leaves no core.
+    ``tile`` bounds a tile's area, halo included, to ``tile`` x ``tile`` pixels; an edge may be longer, up to
+    :data:`LARGEST_EDGE`. ``halo`` is the network's receptive radius in input pixels, ``border`` what is reflected
+    around the picture: at most the halo, by default at most :data:`BORDER`. Raises :class:`ValueError` when a size is
+    not positive or a square tile leaves no core.
     """
     border = min(halo, BORDER) if border is None else border
     if min(width, height, scale) < 1 or not 0 <= border <= halo or tile <= 2 * halo:
         raise ValueError(f"no plan for {width}x{height}, tile {tile}, halo {halo}, border {border}, scale {scale}")
-    return TilePlan(
-        width=width,
-        height=height,
-        scale=scale,
-        halo=halo,
-        border=border,
-        input_height=_edge(height, tile, halo, border),
-        input_width=_edge(width, tile, halo, border),
+    shapes = (
+        TilePlan(width, height, scale, halo, border, input_height=down, input_width=across)
+        for across, down in _shapes(width, height, tile, halo, border)
     )
+    return min(shapes, key=lambda each: (len(each) * each.input_width * each.input_height, len(each)))
 
 
 def rung(length: int) -> int:
@@ -172,11 +172,22 @@ def reflected(length: int, *, before: int, after: int) -> list[int]:
     return [min(index, period - index) if length > 1 else 0 for index in folded]
 
 
-def _edge(extent: int, tile: int, halo: int, border: int) -> int:
-    """The input's edge: that of the picture with its border, or several of even size, a multiple of 8 if that fits."""
-    count = _count(extent, tile, halo, border)
+def _shapes(width: int, height: int, tile: int, halo: int, border: int) -> Iterator[tuple[int, int]]:
+    """Widths and heights that a tile may have, from the longest to the shortest width that is of any use."""
+    longest = max(tile, LARGEST_EDGE)
+    shortest = max(tile * tile // longest, 2 * halo + 1)
+    for most in range(longest, shortest - 1, -_STEP):
+        across = _edge(width, most, halo, border)
+        down = min(longest, tile * tile // across)
+        if down > 2 * halo:
+            yield across, _edge(height, down, halo, border)
+
+
+def _edge(extent: int, most: int, halo: int, border: int) -> int:
+    """The input's edge, at most ``most``: that of the picture with its border, or one of several of even size."""
+    count = _count(extent, most, halo, border)
     read = extent + 2 * border + 2 * halo * (count - 1)
-    return read if count == 1 else min(tile, math.ceil(read / (count * _STEP)) * _STEP)
+    return read if count == 1 else min(most, math.ceil(read / (count * _STEP)) * _STEP)
 
 
 def _count(extent: int, edge: int, halo: int, border: int) -> int:

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
 
-__all__ = ["PRECISIONS", "Engine", "Network", "Samples", "plane_count"]
+__all__ = ["PRECISIONS", "PROBE", "Engine", "Network", "Samples", "plane_count"]
 
 PRECISIONS: Final = ("f32", "bf16", "f16")
 """What a network may compute in."""
+
+PROBE: Final = 32
+"""The edge in pixels of a tile that shows what a network is like, and takes next to no memory."""
 
 Samples = NDArray[Any]
 """Pixels: uint8 or uint16, H x W x C, full range; C is 1 (grey) or 3 (RGB) for a network."""
@@ -54,6 +57,10 @@ class Network(Protocol):
         network's zero padding: the caller gives them as halo and crops. Raises ``TransientError("out_of_memory")``,
         and ``ModelError("model_unusable")`` when the network does not do what its manifest says.
         """
+        ...
+
+    def release(self) -> None:
+        """Give back the memory that the last tiles took and the network keeps for the next; that one takes it anew."""
         ...
 
 

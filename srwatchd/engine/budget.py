@@ -1,7 +1,7 @@
 """How much memory a tile takes, how large it may therefore be, and how long it should take. Pure.
 
 The figures are measured peaks of resident memory (OpenCV 5.0, OpenVINO 2026.4, ONNX Runtime 1.32, float32, two
-threads, tiles of 96 to 384 pixels, colour without alpha, 8 and 16 bit), rounded up. Memory grows with the tile's
+threads, tiles of 96 to 400 pixels, colour without alpha, 8 and 16 bit), rounded up. Memory grows with the tile's
 area, by the feature maps at the input's size and by the planes at the output's size.
 """
 
@@ -11,16 +11,13 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from srwatchd.errors import PermanentError
+from srwatchd.tiling import LARGEST_EDGE
 
 if TYPE_CHECKING:
     from srwatchd.config.models import ModelSpec
 
-__all__ = ["LARGEST_TILE", "bytes_per_input_pixel", "tile_bytes", "tile_deadline", "tile_for"]
+__all__ = ["bytes_per_input_pixel", "tile_bytes", "tile_deadline", "tile_for"]
 
-LARGEST_TILE: Final = 768
-"""Input pixels. With OpenVINO the time per pixel hardly depends on the tile; memory and the time per tile grow."""
-
-_STEP: Final = 16
 _LEAST_CORE: Final = 16
 """Input pixels of a tile that are kept at the least, with the halo of a picture with alpha: 2 radius + 1."""
 _MARGIN: Final = 1.25
@@ -32,9 +29,9 @@ _MEASURED: Final[dict[tuple[str, str], tuple[int, int]]] = {
     ("opencv", "fsrcnn"): (1080, 35),
     ("opencv", "espcn"): (1010, 16),
     ("opencv", "lapsrn"): (0, 390),
-    ("openvino", "fsrcnn"): (350, 38),
-    ("openvino", "espcn"): (480, 36),
-    ("openvino", "lapsrn"): (0, 255),
+    ("openvino", "fsrcnn"): (340, 33),
+    ("openvino", "espcn"): (460, 30),
+    ("openvino", "lapsrn"): (0, 180),
     ("onnxruntime", "fsrcnn"): (540, 37),
     ("onnxruntime", "espcn"): (560, 36),
     ("onnxruntime", "lapsrn"): (0, 300),
@@ -44,7 +41,7 @@ _PUBLIC_LAPSRN: Final = 336_512
 _LEAST_SHARE: Final = 0.25
 
 # EDSR: bytes per feature channel and input pixel, and bytes per output pixel
-_RESIDUAL: Final[dict[str, tuple[int, int]]] = {"opencv": (20, 52), "openvino": (14, 56), "onnxruntime": (20, 43)}
+_RESIDUAL: Final[dict[str, tuple[int, int]]] = {"opencv": (20, 52), "openvino": (13, 48), "onnxruntime": (20, 43)}
 _UNKNOWN_ENGINE: Final = "opencv"
 
 
@@ -66,21 +63,21 @@ def bytes_per_input_pixel(spec: ModelSpec, engine: str) -> int:
 
 
 def tile_for(spec: ModelSpec, engine: str, available: int) -> int:
-    """The greatest edge of a tile's input, halo included, that fits into ``available`` bytes.
+    """The edge of the greatest square tile, halo included, that fits into ``available`` bytes.
 
-    ``available`` is what the process may still take with the network loaded. A multiple of 16, at most
-    :data:`LARGEST_TILE` unless the halo needs more. Raises ``PermanentError("too_large_for_memory")`` when not even
-    the smallest tile fits.
+    ``available`` is what the process may still take with the network loaded. At most
+    :data:`~srwatchd.tiling.LARGEST_EDGE` unless the halo needs more. Raises
+    ``PermanentError("too_large_for_memory")`` when not even the smallest tile fits.
     """
     pixels = available / tile_bytes(spec, engine, 1)
-    edge = math.isqrt(max(0, int(pixels))) // _STEP * _STEP
-    least = math.ceil((4 * spec.receptive_radius + 2 + _LEAST_CORE) / _STEP) * _STEP
+    edge = math.isqrt(max(0, int(pixels)))
+    least = 4 * spec.receptive_radius + 2 + _LEAST_CORE
     if edge < least:
         raise PermanentError(
             "too_large_for_memory",
             f"{spec.name} needs tiles of {least}x{least} pixels on {engine}, and {available >> 20} MiB allow {edge}",
         )
-    return max(least, min(edge, LARGEST_TILE))
+    return max(least, min(edge, LARGEST_EDGE))
 
 
 def tile_bytes(spec: ModelSpec, engine: str, tile: int) -> int:
@@ -100,7 +97,7 @@ def tile_deadline(seconds_per_megapixel: float, tile: int) -> float:
 def _lapsrn_share(spec: ModelSpec) -> float:
     """How much of the public LapSRN's memory a narrower one takes: memory goes with the width, work with its square.
 
-    The bound is 1.3 to 1.9 times what was measured on the shipped ones (levels of 8 blocks and 32 channels).
+    The bound is 1.0 to 1.9 times what was measured on the shipped ones (levels of 8 blocks and 32 channels).
     """
     if not spec.macs_per_input_pixel:
         return 1.0

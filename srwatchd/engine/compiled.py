@@ -53,6 +53,11 @@ class Compiled:
         self._ready[key] = request
         return request
 
+    def release(self) -> None:
+        """Give back what the results between the layers took."""
+        for request in self._ready.values():
+            request.get_compiled_model().release_memory()
+
     def forget(self) -> None:
         """Drop all that is ready, and its memory."""
         self._ready.clear()

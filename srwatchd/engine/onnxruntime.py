@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from srwatchd.engine.accelerators import NO_SUCH_DEVICE, exact_arithmetic, missing_device, nvidia_trouble
-from srwatchd.engine.base import plane_count
-from srwatchd.engine.budget import LARGEST_TILE, bytes_per_input_pixel
+from srwatchd.engine.base import PROBE, plane_count
+from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
 from srwatchd.engine.failures import loading, running
 from srwatchd.engine.onnxfile import only_output, read_onnx
 from srwatchd.engine.onnxhalf import halved
 from srwatchd.engine.wire import WireError
 from srwatchd.errors import ModelError
+from srwatchd.tiling import LARGEST_EDGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,12 +85,18 @@ class OnnxRuntimeNetwork:
                 raise ModelError("model_unusable", f"{self.spec.name} gave {planes.shape} instead of {expected}")
             return finish(planes, prepared, self.spec)
 
-    def infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The output for an input of H x W x C, C x H x W whatever its size."""
+    def release(self) -> None:
+        """See :class:`~srwatchd.engine.base.Network`."""
+        shrinking = _library().RunOptions()
+        shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self.infer(np.zeros((PROBE, PROBE, self.spec.channels), np.float32), shrinking)
+
+    def infer(self, blob: NDArray[np.float32], how: Any = None) -> NDArray[np.float32]:
+        """The output for an input of H x W x C, C x H x W whatever its size; ``how`` are ONNX Runtime's options."""
         laid = blob if self.spec.input_layout == "nhwc" else blob.transpose(2, 0, 1)
         data = np.ascontiguousarray(laid, self._kind)[np.newaxis]
         with running(self.spec, self.engine):
-            given: NDArray[Any] = self._session.run(None, {self._input: data})[0][0]
+            given: NDArray[Any] = self._session.run(None, {self._input: data}, how)[0][0]
         planes = given if self.spec.output_layout == "nchw" else given.transpose(2, 0, 1)
         return planes.astype(np.float32, copy=False)
 
@@ -221,13 +228,13 @@ def _tensorrt(library: Any) -> bool:
 
 def _tensorrt_settings(network: Onnx, spec: ModelSpec) -> dict[str, str]:
     """One engine for tiles of every size, made when the network is opened; nothing is kept on the disk."""
-    largest = max(LARGEST_TILE, 4 * spec.receptive_radius + 32)
+    largest = max(LARGEST_EDGE, 4 * spec.receptive_radius + 32)
     lay = "{0}:1x{1}x{1}x{2}" if spec.input_layout == "nhwc" else "{0}:1x{2}x{1}x{1}"
     name = network.inputs[0].name
     return {
         "trt_engine_cache_enable": "False",
         **{
             f"trt_profile_{which}_shapes": lay.format(name, edge, spec.channels)
-            for which, edge in (("min", 1), ("opt", LARGEST_TILE // 2), ("max", largest))
+            for which, edge in (("min", 1), ("opt", LARGEST_EDGE // 2), ("max", largest))
         },
     }

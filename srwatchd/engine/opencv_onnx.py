@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from srwatchd.engine.base import plane_count
+from srwatchd.engine.base import PROBE, plane_count
 from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
 from srwatchd.engine.failures import loading, running
@@ -58,6 +58,10 @@ class OpenCVOnnxNetwork:
             if planes.shape != expected:
                 raise ModelError("model_unusable", f"{self.spec.name} gave {planes.shape} instead of {expected}")
             return finish(planes, prepared, self.spec)
+
+    def release(self) -> None:
+        """See :class:`~srwatchd.engine.base.Network`."""
+        self.upscale(np.zeros((PROBE, PROBE, self.spec.channels), np.uint8))
 
     def infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output for an input of H x W x C, C x H x W whatever its size."""

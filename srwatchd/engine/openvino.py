@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from srwatchd.engine.accelerators import NO_SUCH_DEVICE, missing_device
-from srwatchd.engine.base import PRECISIONS, plane_count
+from srwatchd.engine.base import PRECISIONS, PROBE, plane_count
 from srwatchd.engine.budget import bytes_per_input_pixel
 from srwatchd.engine.colour import finish, prepare
 from srwatchd.engine.compiled import DEVICES, Compiled, shaped
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from srwatchd.engine.base import Samples
 
 __all__ = ["OpenVINOEngine", "OpenVINONetwork"]
-
-_PROBE: Final = 32
-"""The edge that is compiled at once, to learn whether the file is one that OpenVINO can run, and how precisely."""
 
 _KERNELS: Final = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "DNNL_PRIMITIVE_CACHE_CAPACITY": "64"}
 """The kernels that oneDNN keeps, of every shape it has seen; its 1024 took 62 MB more after 200 shapes."""
@@ -73,7 +70,7 @@ class OpenVINONetwork:
             if device == "cpu":
                 model, self._multiple = rewritten(model, _operations())
             self._compiled: Final = Compiled(model, spec, core=core, device=device, options=options)
-            compiled = self._compiled.request(*self._compiled.fitting(_PROBE, _PROBE)).get_compiled_model()
+            compiled = self._compiled.request(*self._compiled.fitting(PROBE, PROBE)).get_compiled_model()
             hint = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
             self._input: Final = compiled.inputs[0].get_element_type().to_dtype()
         self.precision: Final = hint if hint in PRECISIONS else "f32"
@@ -93,6 +90,10 @@ class OpenVINONetwork:
             if planes.shape != expected:
                 raise ModelError("model_unusable", f"{self.spec.name} gave {planes.shape} instead of {expected}")
             return finish(planes, prepared, self.spec)
+
+    def release(self) -> None:
+        """See :class:`~srwatchd.engine.base.Network`."""
+        self._compiled.release()
 
     def infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output for an input of H x W x C, C x H x W whatever its size; a view that holds until the next call."""
@@ -114,12 +115,12 @@ class OpenVINONetwork:
     def macs_per_input_pixel(self) -> int:
         """The multiplications of its convolutions for each pixel of the input."""
         total = 0
-        for each in shaped(self._model, self.spec, _PROBE, _PROBE).get_ordered_ops():
+        for each in shaped(self._model, self.spec, PROBE, PROBE).get_ordered_ops():
             if "Convolution" in each.get_type_name():
                 weights = int(np.prod(each.input(1).get_shape()))
                 counted = each.input(0) if "Backprop" in each.get_type_name() else each.output(0)
                 total += weights * int(np.prod(counted.get_shape()[2:]))
-        return round(total / _PROBE**2)
+        return round(total / PROBE**2)
 
     def _without_excess(self, planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
         """The results for the given pixels, without those for what was added to them."""

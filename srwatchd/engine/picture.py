@@ -40,11 +40,10 @@ def upscale_raster(
     """Fill ``target`` (sH x sW x C) with ``source`` (H x W x C) upscaled by ``network``.
 
     Both are uint8 or uint16 of the same dtype, C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha), and may be
-    memory maps: no more than a few tiles are held at a time. ``tile`` is the greatest edge of a tile's input in
-    pixels, halo included (:func:`srwatchd.engine.budget.tile_for`); one that leaves no core is enlarged. ``on_tile``
-    is called after each tile with the number done and their total. Fully opaque and fully transparent surroundings
-    keep exactly that. Raises :class:`ValueError` for rasters that do not fit, else what :meth:`Network.upscale`
-    raises.
+    memory maps: no more than a few tiles are held at a time. A tile's input has at most ``tile`` x ``tile`` pixels,
+    halo included (:func:`srwatchd.engine.budget.tile_for`); one that leaves no core is enlarged. ``on_tile`` is called
+    after each tile with the number done and their total. Fully opaque and fully transparent surroundings keep exactly
+    that. Raises :class:`ValueError` for rasters that do not fit, else what :meth:`Network.upscale` raises.
     """
     upscale_rasters(network, [(source, target)], tile=tile, on_tile=on_tile)
 

@@ -191,7 +191,9 @@ def _tried(
     if spec.engines and engine.name not in spec.engines:
         raise ModelError("model_unusable", f"{spec.name} did not run right on {engine.name} when it was imported")
     network = engine.open(spec, device=device, precision=settings.precision, threads=settings.threads)
-    return _Working(network, smoke_test(network, fastest=fastest, clock=clock).seconds_per_megapixel)
+    seconds = smoke_test(network, fastest=fastest, clock=clock).seconds_per_megapixel
+    network.release()
+    return _Working(network, seconds)
 
 
 def _choice(

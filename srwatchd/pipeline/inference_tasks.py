@@ -59,6 +59,7 @@ class Inference:
         others = self._held()
         network, choice = choose(settings, spec)
         self._networks[spec.sha256, replace(settings, name=choice.engine)] = network
+        trim()
         return {
             "model": spec.name,
             "engine": choice.engine,
@@ -113,7 +114,13 @@ class Inference:
         return self._networks[key]
 
     def _crowded(self, spec: ModelSpec, params: dict[str, Any]) -> bool:
+        """Whether there is no room for a tile of ``spec`` beside the networks, even when they keep no tiles' memory."""
         needed = tile_bytes(spec, params["engine"], int(params["tile"]))
+        if room(int(params["memory"])) >= needed:
+            return False
+        for network in self._networks.values():
+            network.release()
+        trim()
         return bool(self._networks) and room(int(params["memory"])) < needed
 
     def _held(self) -> int:

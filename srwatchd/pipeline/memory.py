@@ -26,7 +26,10 @@ _INFERENCE_IDLE: Final = 64 * _MIB
 """Private memory of a worker with everything loaded, an inference worker with a network on both engines."""
 _PAGES_PART: Final = 12
 _LEAST_PAGES: Final = 40 * _MIB
-_INFERENCE_PART: Final = 0.5
+_LEAST_CODEC: Final = 24 * _MIB
+"""What a codec worker needs for rows of 12 megapixels."""
+_INFERENCE_PART: Final = 0.58
+"""At 1 GiB a picture of 480x320 is then one tile for LapSRN x4, and for EDSR x3 on each of two workers."""
 _LARGEST_INFERENCE: Final = 448 * _MIB
 """The largest useful tile of a small network takes no more. A large one (the public EDSR has 154 MB of weights, and an
 engine keeps them several times) gets a quarter of what there is, once that is more.
@@ -108,7 +111,8 @@ def plan_memory(limit: int, workers: int) -> MemoryPlan:
     idle = _SUPERVISOR + _LIBRARIES + _CODEC_IDLE * codec_workers + _INFERENCE_IDLE * workers
     rest = max(0, limit - pages - idle)
     largest = max(_LARGEST_INFERENCE, int(rest * _LARGE_NETWORK_PART) // workers)
-    inference = min(int(rest * _INFERENCE_PART) // workers, largest)
+    shared = min(int(rest * _INFERENCE_PART), max(rest // 2, rest - _LEAST_CODEC * codec_workers))
+    inference = min(shared // workers, largest)
     return MemoryPlan(
         codec_workers=codec_workers,
         inference_workers=workers,

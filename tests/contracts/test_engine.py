@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from srwatchd.config.models import ModelSpec, find_models
+from srwatchd.engine.memory import private, trim
 from srwatchd.engine.picture import upscale_raster
 from srwatchd.engine.select import choose, engines
 from srwatchd.engine.smoke import TOLERANCE, known_picture, smoke_test
@@ -19,6 +20,7 @@ from srwatchd.errors import ModelError, TransientError
 if TYPE_CHECKING:
     from srwatchd.engine.base import Engine, Network
 
+MIB = 1 << 20
 PUBLIC = Path(__file__).resolve().parents[3] / "shared" / "models" / "upstream"
 PUBLIC_FILES = {
     "FSRCNN_x3": ("fsrcnn", 6),
@@ -220,6 +222,19 @@ def elsewhere(spec: ModelSpec, stem: Path) -> ModelSpec:
     """The model with its file, and its twin if it has one, in another place."""
     twin = None if spec.onnx is None else stem.with_suffix(".onnx")
     return replace(spec, path=stem.with_suffix(spec.path.suffix), onnx=twin)
+
+
+def test_what_tiles_took_is_given_back(engine: Engine) -> None:
+    """After release a network is about as small as it was before its first tile, and gives the same as before."""
+    network = engine.open(SHIPPED["lapsrn_x2"], device="cpu", precision="f32")
+    network.release()
+    bare = private()
+    tile = picture(320, 320, 3)
+    result = network.upscale(tile)
+    network.release()
+    trim()
+    assert private() - bare < result.nbytes + 8 * MIB < 320 * 320 * network.bytes_per_input_pixel / 2
+    assert np.array_equal(network.upscale(tile), result)
 
 
 @pytest.mark.parametrize("device", ["gpu", "npu", "cuda"])

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srwatchd.tiling import TilePlan, plan, reflected, rung
+from srwatchd.tiling import LARGEST_EDGE, TilePlan, plan, reflected, rung
 
 EXTENTS = st.integers(1, 150)
 
@@ -39,11 +39,12 @@ def test_every_result_pixel_is_written_once(case: tuple[TilePlan, int]) -> None:
 @settings(deadline=None)
 @given(plans())
 def test_every_input_has_one_shape(case: tuple[TilePlan, int]) -> None:
-    """Read and padding add up to the plan's shape, which is not above the tile; the count is as announced."""
+    """Read and padding add up to the plan's shape, which is not above the tile's area; the count is as announced."""
     cut, bound = case
     tiles = list(cut)
     assert len(tiles) == len(cut)
-    assert max(cut.input_height, cut.input_width) <= bound
+    assert cut.input_height * cut.input_width <= bound**2
+    assert max(cut.input_height, cut.input_width) <= max(bound, LARGEST_EDGE)
     for tile in tiles:
         assert tile.padding.top + tile.read.height + tile.padding.bottom == cut.input_height
         assert tile.padding.left + tile.read.width + tile.padding.right == cut.input_width

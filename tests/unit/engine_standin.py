@@ -60,10 +60,14 @@ class StandIn:
     precision: str = "f32"
     bytes_per_input_pixel: int = 100
     shapes: list[tuple[int, ...]] = field(default_factory=list)
+    released: int = 0
 
     def upscale(self, tile: np.ndarray) -> np.ndarray:
         self.shapes.append(tile.shape)
         return self.function(tile, self.spec)
+
+    def release(self) -> None:
+        self.released += 1
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from srwatchd.tiling import Padding, Window, plan, reflected, rung
+from srwatchd.tiling import LARGEST_EDGE, Padding, Window, plan, reflected, rung
 
 
 def test_two_tiles_by_hand() -> None:
@@ -26,7 +26,7 @@ def test_one_pixel() -> None:
 
 def test_a_network_that_sees_far_gets_a_border_that_does_not() -> None:
     """Tiles overlap by the halo, but the picture is extended by eight pixels only."""
-    first, last = plan(100, 30, tile=96, halo=19, scale=2)
+    first, last = plan(100, 30, tile=64, halo=19, scale=2)
     assert (first.padding, last.padding) == (Padding(8, 8, 8, 0), Padding(8, 0, 8, 8))
     assert (first.read, last.read) == (Window(0, 0, 30, 72), Window(0, 28, 30, 100))
     assert (first.target, last.target) == (Window(0, 0, 60, 106), Window(0, 106, 60, 200))
@@ -34,8 +34,20 @@ def test_a_network_that_sees_far_gets_a_border_that_does_not() -> None:
 
 def test_tiles_are_evenly_sized() -> None:
     """A picture a little larger than a tile is not covered by two full tiles that mostly repeat each other."""
+    cut = plan(600, 500, tile=512, halo=6, scale=2)
+    assert (cut.input_width, cut.input_height, len(cut)) == (312, 512, 2)
+
+
+def test_one_tile_for_an_oblong_picture_of_its_area() -> None:
+    """A tile's memory is its area's, so a picture that is wider than the square tile is still computed in one go."""
     cut = plan(600, 300, tile=512, halo=6, scale=2)
-    assert (cut.input_width, cut.input_height, len(cut)) == (312, 312, 2)
+    assert (cut.input_width, cut.input_height, len(cut)) == (612, 312, 1)
+
+
+def test_an_edge_has_an_end() -> None:
+    """However flat a picture is, no tile is longer than the longest that there is, or than a square of its area."""
+    assert plan(9000, 10, tile=512, halo=6, scale=2).input_width <= LARGEST_EDGE
+    assert plan(9000, 10, tile=1024, halo=6, scale=2).input_width <= 1024
 
 
 @pytest.mark.parametrize(
