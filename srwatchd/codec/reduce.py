@@ -13,7 +13,10 @@ __all__ = ["AreaGrid", "grid_edge"]
 
 _MAX_CELLS: Final = 64
 _MIN_CELL: Final = 8
-_CACHED_SAMPLES: Final = 1 << 16
+_CACHED_SAMPLES: Final = 1 << 17
+"""So many that they fit the processor's cache as float32."""
+_LEAST_ROWS: Final = 16
+"""What is done once for some rows should not be done for each."""
 
 
 def grid_edge(pixels: int) -> int:
@@ -43,68 +46,51 @@ class AreaGrid:
         reduction: int = 1,
     ) -> None:
         self._shape = (-(-width // reduction), -(-height // reduction), channels)
-        self._extent = (width / reduction, height / reduction)
-        self._most = 65535 if depth == 16 else 255
+        self._scale = np.float32(1 / (65535 if depth == 16 else 255))
         self._sample: Any = np.uint16 if depth == 16 else np.uint8
-        self._across = across
         self._with_spread = with_spread
-        self._edges = np.linspace(0.0, self._extent[1], down + 1)
-        self._lines: dict[int, NDArray[np.float64]] = {}
-        """Sums of values and of squares of every column (2, width * channels), of the cells that are not complete."""
-        self._cells = np.zeros((2, down, across, channels))
+        self._cell_pixels = width / reduction / across * height / reduction / down
+        self._edges = np.linspace(0.0, height / reduction, down + 1)
+        edges = np.linspace(0.0, width / reduction, across + 1)
+        self._columns = np.minimum(edges.astype(int), self._shape[0] - 1)
+        """The column in which each edge between cells lies, and how much of it is left of the edge."""
+        self._part = (edges - self._columns)[:, np.newaxis]
+        self._sums = np.zeros((2, down, across, channels))
+        """Of the values of every cell and of their squares."""
         self._row = 0
 
     def feed(self, data: Any) -> None:
         """Take the next strip: a buffer of whole rows."""
         width, _, channels = self._shape
         strip = np.frombuffer(data, self._sample).reshape(-1, width, channels)
-        step = max(1, _CACHED_SAMPLES // (width * channels))
+        step = max(_LEAST_ROWS, _CACHED_SAMPLES // (width * channels))
         for top in range(0, len(strip), step):
             self._take(strip[top : top + step])
 
     def _take(self, strip: NDArray[Any]) -> None:
-        """Spread a few rows, few enough to stay in the processor's cache, over the cells."""
+        """Spread a few rows over the cells."""
         first, last = self._row, self._row + len(strip)
         self._row = last
-        cells = range(
-            max(0, int(np.searchsorted(self._edges, first, "right")) - 1),
-            min(len(self._edges) - 1, int(np.searchsorted(self._edges, last, "left"))),
+        cells = slice(
+            int(np.searchsorted(self._edges, first, "right")) - 1, int(np.searchsorted(self._edges, last, "left"))
         )
-        for cell in cells:
-            self._add(cell, strip, first)
-        for cell in [cell for cell in self._lines if self._edges[cell + 1] <= last]:
-            self._cells[:, cell] = self._across_cells(self._lines.pop(cell))
-
-    def _add(self, cell: int, strip: NDArray[Any], first: int) -> None:
-        """Add the rows of ``strip`` (its top is row ``first``) that ``cell`` covers, the border rows by their part."""
-        top, bottom = self._edges[cell], self._edges[cell + 1]
-        begin, end = max(int(top), first), min(int(np.ceil(bottom)), first + len(strip))
-        if begin >= end:
-            return
-        rows = self._weighted(strip[begin - first : end - first])
-        weights = np.ones(end - begin, np.float32)
-        weights[0] -= max(0.0, top - begin)
-        weights[-1] -= max(0.0, end - bottom)
-        flat = rows.reshape(len(rows), -1)
-        lines = self._lines.setdefault(cell, np.zeros((2, flat.shape[1])))
-        lines[0] += weights @ flat
+        above = np.clip(self._edges[cells.start : cells.stop + 1, np.newaxis] - np.arange(first, last), 0.0, 1.0)
+        shares = np.diff(above, axis=0).astype(np.float32)  # how much of each row lies in each cell
+        rows = self._weighted(strip).reshape(len(strip), -1)
+        self._sums[0, cells] += self._across_cells(shares @ rows)
         if self._with_spread:
-            lines[1] += weights @ (flat * flat)
+            self._sums[1, cells] += self._across_cells(shares @ np.square(rows, out=rows))
 
-    def _across_cells(self, lines: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sums of a row of cells, (2, across, channels), from those of its columns."""
-        width, _, channels = self._shape
-        running = np.zeros((2, width + 1, channels))
-        np.cumsum(lines.reshape(2, width, channels), axis=1, out=running[:, 1:])
-        edges = np.linspace(0.0, self._extent[0], self._across + 1)
-        below = np.minimum(edges.astype(int), width - 1)
-        part = (edges - below)[:, np.newaxis]
-        at_edges = running[:, below] * (1 - part) + running[:, below + 1] * part
-        return np.asarray(np.diff(at_edges, axis=1))
+    def _across_cells(self, lines: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The sums of rows of cells, (rows, across, channels), from those of their columns."""
+        columns = lines.reshape(len(lines), self._shape[0], -1)
+        whole = np.add.reduceat(columns, self._columns, axis=1, dtype=np.float64)[:, :-1]
+        whole[:, np.diff(self._columns) == 0] = 0.0  # what reduceat gives for no columns is the one that comes next
+        return np.asarray(whole + np.diff(columns[:, self._columns] * self._part, axis=1))
 
     def _weighted(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """Rows scaled to 0..1, colours premultiplied."""
-        scaled = rows.astype(np.float32) * np.float32(1 / self._most)
+        scaled: NDArray[np.float32] = rows * self._scale
         if self._shape[2] in (2, 4):
             scaled[:, :, :-1] *= scaled[:, :, -1:]
         return scaled
@@ -113,6 +99,5 @@ class AreaGrid:
         """Mean and standard deviation of every cell, each (down, across, channels). Every row must have been fed."""
         if self._row != self._shape[1]:
             raise ValueError(f"{self._row} of {self._shape[1]} rows were fed")
-        down = len(self._edges) - 1
-        mean, square = self._cells / (self._extent[0] / self._across * self._extent[1] / down)
+        mean, square = self._sums / self._cell_pixels
         return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
