@@ -1,7 +1,7 @@
 """From a source file to an upright raster, or to the reason why not.
 
-Decoding streams: strips of about 1 MiB go from libvips to the raster file, page after page. What formats force on their
-decoders besides is bounded by ``max_decode_bytes`` (:mod:`~srwatchd.codec.opening`).
+Decoding streams: strips of about 256 KiB go from libvips to the raster file, page after page. What formats force on
+their decoders besides is bounded by ``max_decode_bytes`` (:mod:`~srwatchd.codec.opening`).
 """
 
 from __future__ import annotations

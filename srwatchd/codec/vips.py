@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed", "Sink", "check_memory", "pyvips", "rows", "strip_height"]
 
-_STRIP_BYTES: Final = 1 << 20
+_STRIP_BYTES: Final = 1 << 18
 _NEVER_TO_DISK: Final = "1000g"
 """What libvips does not stream (WebP) it would write to a file of its own from 100 MB on, which a worker may not."""
 _LONGEST_LINE: Final = 200
@@ -297,7 +297,7 @@ class _Writer:
 
 
 def strip_height(row_bytes: int) -> int:
-    """How many rows make a strip of about 1 MiB; a multiple of 16 unless that is too many."""
+    """How many rows make a strip of about 256 KiB; a multiple of 16 unless that is too many."""
     height = max(1, _STRIP_BYTES // max(1, row_bytes))
     return height if height < 16 else height // 16 * 16
 

@@ -16,7 +16,7 @@ from srwatchd.codec.render import View
 from srwatchd.codec.render import render as render_view
 from srwatchd.codec.verify import verify as verify_picture
 from srwatchd.codec.vips import pyvips
-from srwatchd.engine.memory import reserved, trim
+from srwatchd.engine.memory import private, reserved, trim
 from srwatchd.storage import WriteBehind
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ __all__ = ["TASKS", "decode", "encode", "inspect", "prepare", "render", "verify"
 
 _MARGIN: Final = 96 << 20
 _MARGIN_PART: Final = 4
+_KEPT: Final = 24 << 20
+"""Private memory up to which a worker gives nothing back: an idle one is counted with as much (pipeline/memory.py), and
+what it gives back it has to be given again, page by page, for the next picture."""
 _PAUSE: Final = 0.1
 """Seconds between two signs of progress."""
 
@@ -121,7 +124,9 @@ def render(params: dict[str, Any], descriptors: list[int], progress: Progress) -
 
 @contextlib.contextmanager
 def _memory(params: dict[str, Any]) -> Iterator[None]:
-    """Let this process grow by ``params["memory"]`` bytes and a margin while an operation lasts, then give all back.
+    """Let this process grow by ``params["memory"]`` bytes and a margin while an operation lasts.
+
+    Then all is given back, but for the little that an idle worker may keep.
 
     The margin is for what libraries reserve and do not touch. An operation that still wants more, as of a file built to
     overwhelm its decoder, is refused by the kernel (RLIMIT_DATA).
@@ -135,7 +140,8 @@ def _memory(params: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        trim()
+        if private() > _KEPT:
+            trim()
 
 
 TASKS: Final = {"decode": decode, "encode": encode, "inspect": inspect, "render": render, "verify": verify}
