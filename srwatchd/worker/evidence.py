@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 from pathlib import Path
@@ -121,19 +122,21 @@ def oom_kills(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup
     """How often the kernel's out-of-memory killer struck in our control group so far; None where that is not visible.
 
     ``memory.events`` of cgroup v2, else ``memory.oom_control`` of v1 (Documentation/admin-guide/cgroup-v2.rst and
-    cgroup-v1/memory.rst of the kernel).
+    cgroup-v1/memory.rst of the kernel). The group is the one that this process was in when it first asked.
     """
     for candidate in _counters(root, membership):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            for line in candidate.read_text("ascii").splitlines():
+        with contextlib.suppress(OSError, ValueError, IndexError), open(candidate, encoding="ascii") as counters:
+            for line in counters:
                 key, value = line.split()[:2]
                 if key == "oom_kill":
                     return int(value)
     return None
 
 
-def _counters(root: str, membership: str) -> list[Path]:
-    found = []
+@functools.cache
+def _counters(root: str, membership: str) -> tuple[str, ...]:
+    """The files that may have the count, the best one first; looked for once, as it is asked before every op."""
+    found: list[Path] = []
     with contextlib.suppress(OSError, ValueError):
         for line in Path(membership).read_text("utf-8", "surrogateescape").splitlines():
             _, controllers, group = line.split(":", 2)
@@ -142,4 +145,4 @@ def _counters(root: str, membership: str) -> list[Path]:
                 found.append(Path(root, below, "memory.events"))
             elif "memory" in controllers.split(","):
                 found += [Path(root, "memory", below, "memory.oom_control"), Path(root, "memory", "memory.oom_control")]
-    return found
+    return tuple(map(str, found))
