@@ -17,6 +17,7 @@ from srwatchd.codec.render import render as render_view
 from srwatchd.codec.verify import verify as verify_picture
 from srwatchd.codec.vips import pyvips
 from srwatchd.engine.memory import private, reserved, trim
+from srwatchd.pipeline.atrest import CODEC_IDLE
 from srwatchd.storage import WriteBehind
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ __all__ = ["TASKS", "decode", "encode", "inspect", "prepare", "render", "verify"
 
 _MARGIN: Final = 96 << 20
 _MARGIN_PART: Final = 4
-_KEPT: Final = 24 << 20
-"""Private memory up to which a worker gives nothing back: an idle one is counted with as much (pipeline/memory.py), and
-what it gives back it has to be given again, page by page, for the next picture."""
 _PAUSE: Final = 0.1
 """Seconds between two signs of progress."""
 
@@ -140,7 +138,7 @@ def _memory(params: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        if private() > _KEPT:
+        if private() > CODEC_IDLE:
             trim()
 
 

@@ -12,6 +12,8 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from srwatchd.pipeline.atrest import CODEC_IDLE, INFERENCE_IDLE
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -21,9 +23,6 @@ _MIB: Final = 1 << 20
 _SUPERVISOR: Final = 72 * _MIB
 _LIBRARIES: Final = 56 * _MIB
 """Pages of programs and libraries in use; the rest of them the kernel drops and reads again."""
-_CODEC_IDLE: Final = 24 * _MIB
-_INFERENCE_IDLE: Final = 64 * _MIB
-"""Private memory of a worker with everything loaded, an inference worker with a network on both engines."""
 _PAGES_PART: Final = 12
 _LEAST_PAGES: Final = 40 * _MIB
 _LEAST_CODEC: Final = 24 * _MIB
@@ -84,12 +83,12 @@ class MemoryPlan:
     @property
     def inference_memory(self) -> int:
         """Private memory of an inference worker in all."""
-        return _INFERENCE_IDLE + self.inference
+        return INFERENCE_IDLE + self.inference
 
     @property
     def codec_limit(self) -> int:
         """The hard ``RLIMIT_DATA`` of a codec worker; each operation gets a lower one of its own."""
-        return _CODEC_IDLE + self.alone + self.alone // 4 + _RESERVED
+        return CODEC_IDLE + self.alone + self.alone // 4 + _RESERVED
 
     def inference_limit(self, threads: int, *, accelerated: bool = False) -> int:
         """``RLIMIT_DATA`` of an inference worker with ``threads`` threads: a net, well above what the plan allows.
@@ -108,7 +107,7 @@ def plan_memory(limit: int, workers: int) -> MemoryPlan:
     """
     codec_workers = workers + 1
     pages = max(_LEAST_PAGES, limit // _PAGES_PART)
-    idle = _SUPERVISOR + _LIBRARIES + _CODEC_IDLE * codec_workers + _INFERENCE_IDLE * workers
+    idle = _SUPERVISOR + _LIBRARIES + CODEC_IDLE * codec_workers + INFERENCE_IDLE * workers
     rest = max(0, limit - pages - idle)
     largest = max(_LARGEST_INFERENCE, int(rest * _LARGE_NETWORK_PART) // workers)
     shared = min(int(rest * _INFERENCE_PART), max(rest // 2, rest - _LEAST_CODEC * codec_workers))
@@ -137,14 +136,14 @@ class RenderPlan:
     @property
     def limit(self) -> int:
         """The hard ``RLIMIT_DATA`` of a worker; each operation gets a lower one of its own."""
-        return _CODEC_IDLE + self.codec + self.codec // 4 + _RESERVED
+        return CODEC_IDLE + self.codec + self.codec // 4 + _RESERVED
 
 
 def plan_renditions(limit: int) -> RenderPlan:
     """Share ``limit`` bytes between a console and the codec workers that make its pictures."""
     rest = max(0, limit - _CONSOLE - _CONSOLE_LIBRARIES)
     workers = max(1, min(_MOST_RENDERING, rest // _RENDERING))
-    return RenderPlan(workers, max(0, rest - _CODEC_IDLE * workers))
+    return RenderPlan(workers, max(0, rest - CODEC_IDLE * workers))
 
 
 class Allotment:
