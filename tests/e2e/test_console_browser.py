@@ -228,6 +228,10 @@ def test_the_keyboard_is_enough(page, service):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.classList.contains('name')"):
             break
+    page.evaluate("location.hash = '#/history?q=keys.png'")  # as what was typed does, a moment later
+    wait_for(lambda: page.get_by_role("searchbox").input_value() == "keys.png")
+    wait_for(lambda: page.locator("[aria-busy=true]").count() == 0)
+    assert page.evaluate("document.activeElement.textContent") == "keys.png", "the list lost the focus"
     page.keyboard.press("Enter")
     page.wait_for_selector(".stage canvas")
     page.locator(".stage canvas").focus()

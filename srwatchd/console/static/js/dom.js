@@ -47,18 +47,23 @@ function written(name, value) {
 }
 
 /**
- * Replaces the children only when `signature` is another than last time: focus and scrolling survive a poll, and so does
- * what a person has opened, where it has a `data-key`.
+ * Replaces the children: what has the focus keeps it, and what a person has opened stays open, where it has a `data-key`
+ * and there is one of that key among the new ones.
  */
+export function refill(element, ...children) {
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const opened = new Map([...element.querySelectorAll("details[data-key]")].map((one) => [one.dataset.key, one.open]));
+  element.replaceChildren(...children.flat(3).filter(Boolean));
+  for (const one of element.querySelectorAll("details[data-key]")) one.open = opened.get(one.dataset.key) ?? one.open;
+  if (focused) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
+/** Refills only when `signature` is another than last time, so that scrolling and a selection survive a poll, too. */
 export function renew(element, signature, make) {
   const mark = JSON.stringify(signature);
   if (element.signature === mark) return;
   element.signature = mark;
-  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  const opened = new Map([...element.querySelectorAll("details[data-key]")].map((one) => [one.dataset.key, one.open]));
-  element.replaceChildren(...[make()].flat(3).filter(Boolean));
-  for (const one of element.querySelectorAll("details[data-key]")) one.open = opened.get(one.dataset.key) ?? one.open;
-  if (focused) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  refill(element, make());
 }
 
 /**

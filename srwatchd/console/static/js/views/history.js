@@ -1,7 +1,7 @@
 // All jobs, newest first, in pages: searched by name, filtered by what one knows of a picture.
 
 import { get, query } from "../api.js";
-import { h, icon, put, renew } from "../dom.js";
+import { h, icon, put, refill, renew } from "../dom.js";
 import { follow, live } from "../live.js";
 import { row } from "../parts/jobcard.js";
 import { reason } from "../parts/failure.js";
@@ -46,8 +46,8 @@ export function history({ query: asked, frame }) {
       show(answer);
     } catch (refusal) {
       if (mine !== turn) return;
-      list.replaceChildren(h("li", { class: "notice" }, icon("alert"), reason(refusal)));
-      pager.replaceChildren();
+      refill(list, h("li", { class: "notice" }, icon("alert"), reason(refusal)));
+      refill(pager);
       put(sum, "");
     }
     element.removeAttribute("aria-busy");
@@ -56,14 +56,13 @@ export function history({ query: asked, frame }) {
   function show({ jobs, next, total, indexed }) {
     const words = t("history.total", { n: total });
     put(sum, indexed === false ? `${words} · ${t("history.indexing")}` : words);
-    list.replaceChildren(...(jobs.length > 0 ? jobs.map(row) : [h("li", { class: "empty" }, icon("search"), filtered() ? t("history.no_match") : t("home.nothing_yet"))]));
+    refill(list, jobs.length > 0 ? jobs.map(row) : h("li", { class: "empty" }, icon("search"), filtered() ? t("history.no_match") : t("home.nothing_yet")));
     const first = !state.asked.get("cursor");
     const here = Object.fromEntries(FIELDS.map((name) => [name, state.asked.get(name)]));
-    pager.replaceChildren(
-      ...[
-        !first && h("a", { class: "button", href: `#/history${query(here)}` }, icon("left"), t("history.newest")),
-        next && h("a", { class: "button", href: `#/history${query({ ...here, cursor: next })}` }, t("history.older"), icon("right")),
-      ].filter(Boolean),
+    refill(
+      pager,
+      !first && h("a", { class: "button", href: `#/history${query(here)}`, data: { key: "newest" } }, icon("left"), t("history.newest")),
+      next && h("a", { class: "button", href: `#/history${query({ ...here, cursor: next })}`, data: { key: "older" } }, t("history.older"), icon("right")),
     );
   }
 
@@ -81,7 +80,10 @@ export function history({ query: asked, frame }) {
   return {
     element,
     title: t("nav.history"),
-    leave: stop,
+    leave: () => {
+      stop();
+      form.leave();
+    },
     turn: ({ query: wanted }) => {
       state.asked = wanted;
       form.set(wanted);
@@ -151,6 +153,7 @@ function filters(asked, change) {
     if (fields.folder.value !== wanted) fields.folder.value = wanted;
   };
   set(asked);
-  return { element, set, show };
+  const leave = () => clearTimeout(typing); // nobody who has gone on is called back by what he typed
+  return { element, set, show, leave };
 }
 

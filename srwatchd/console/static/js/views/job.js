@@ -1,7 +1,7 @@
 // One picture: before and after, what became of it and why, and everything that the ledger says about it.
 
 import { api, get, place } from "../api.js";
-import { h, icon } from "../dom.js";
+import { h, icon, refill } from "../dom.js";
 import { fullMoment, moment, pixels, size, span } from "../figures.js";
 import { follow, live } from "../live.js";
 import { base, parents, plain, shown } from "../names.js";
@@ -15,9 +15,10 @@ import { timeline } from "../parts/timeline.js";
 import { Viewer } from "../viewer/viewer.js";
 
 const STAGES = ["settle", "queue", "decode", "upscale", "encode", "verify", "deliver", "archive"];
+const HEADING = { tabindex: "-1", data: { key: "heading" } };
 
 export function job({ rest: [id] }) {
-  const element = h("div", { class: "page job", "aria-busy": "true" }, h("h1", { tabindex: "-1" }, t("job.loading")));
+  const element = h("div", { class: "page job", "aria-busy": "true" }, h("h1", HEADING, t("job.loading")));
   let viewer = null;
   let state = null;
   let left = false;
@@ -28,21 +29,19 @@ export function job({ rest: [id] }) {
     try {
       found = await get(place("jobs", id));
     } catch (refusal) {
-      element.replaceChildren(h("h1", { tabindex: "-1" }, t("job.unknown")), h("div", { class: "notice" }, icon("alert"), reason(refusal)), h("p", {}, h("a", { href: "#/history" }, t("nav.history"))));
+      refill(element, h("h1", HEADING, t("job.unknown")), h("div", { class: "notice" }, icon("alert"), reason(refusal)), h("p", {}, h("a", { href: "#/history" }, t("nav.history"))));
       element.removeAttribute("aria-busy");
       return;
     }
     if (left) return;
     const mark = `${found.outcome}|${found.timeline.length}`;
     if (mark === state) return;
-    const heading = element.querySelector("h1") === document.activeElement;
     state = mark;
     viewer?.leave();
     viewer = viewerOf(found);
     document.title = `${plain(base(found.name))} · srwatchd`;
-    element.replaceChildren(...parts(found).filter(Boolean));
+    refill(element, parts(found));
     element.removeAttribute("aria-busy");
-    if (heading) element.querySelector("h1").focus({ preventScroll: true });
   }
 
   function parts(found) {
@@ -86,7 +85,7 @@ function gone(found) {
 function head(found) {
   const where = parents(found.name);
   const download = (which, picture, main) =>
-    picture && picture.present !== false && h("a", { class: main ? "button strong" : "button", href: api("jobs", found.job, "download", which), download: true }, icon("download"), t(`job.download.${which}`));
+    picture && picture.present !== false && h("a", { class: main ? "button strong" : "button", href: api("jobs", found.job, "download", which), download: true, data: { key: `download-${which}` } }, icon("download"), t(`job.download.${which}`));
   return h(
     "header",
     { class: "job-head" },
@@ -94,7 +93,7 @@ function head(found) {
       "div",
       {},
       h("p", { class: "small soft" }, h("a", { href: `#/history?folder=${encodeURIComponent(found.folder)}` }, shown(found.folder)), where && " / ", where && shown(where)),
-      h("h1", { tabindex: "-1" }, shown(base(found.name))),
+      h("h1", HEADING, shown(base(found.name))),
       h("p", { class: "soft" }, outcome(found), " · ", h("time", { datetime: found.ended_at ?? found.claimed_at, title: fullMoment(found.ended_at ?? found.claimed_at) }, moment(found.ended_at ?? found.claimed_at))),
     ),
     found.outcome !== "running" && h("div", { class: "row" }, found.result && download("result", found.result, true), download("source", found.source, false)),

@@ -1,7 +1,7 @@
 // The evidence: whether its chain is whole, its end, and a copy to take away.
 
 import { get, query, send } from "../api.js";
-import { attribute, h, icon } from "../dom.js";
+import { attribute, h, icon, refill } from "../dom.js";
 import { ago, count, fullMoment, moment, size } from "../figures.js";
 import { follow } from "../live.js";
 import { base, plain, shown } from "../names.js";
@@ -35,8 +35,9 @@ export function ledger({ query: asked }) {
 
   action.value = asked.get("action") ?? "";
   action.addEventListener("change", () => (location.hash = `#/ledger${query({ action: action.value })}`));
-  const verify = h("button", { type: "button", class: "main" }, icon("check"), t("ledger.verify"));
+  const verify = h("button", { type: "button", class: "main", data: { key: "verify" } }, icon("check"), t("ledger.verify"));
   verify.addEventListener("click", async () => {
+    if (verify.getAttribute("aria-disabled")) return;
     said.textContent = "";
     try {
       showChain(await startVerification());
@@ -52,9 +53,9 @@ export function ledger({ query: asked }) {
 
   function showChain(state) {
     const checking = state.verification?.state === "running";
-    attribute(verify, "disabled", checking);
-    const exports = EXPORTS.map((format) => h("a", { class: "button", href: `/api/v1/ledger/export?format=${format}`, download: true }, icon("download"), t(`ledger.export.${format}`)));
-    chain.replaceChildren(verdict(state), chainFacts(state), h("div", { class: "row" }, operator() && verify, exports));
+    attribute(verify, "aria-disabled", checking ? "true" : null);
+    const exports = EXPORTS.map((format) => h("a", { class: "button", href: `/api/v1/ledger/export?format=${format}`, download: true, data: { key: format } }, icon("download"), t(`ledger.export.${format}`)));
+    refill(chain, verdict(state), chainFacts(state), h("div", { class: "row" }, operator() && verify, exports));
     clearTimeout(watching);
     if (checking) watching = setTimeout(loadState, 1000);
   }
@@ -63,7 +64,7 @@ export function ledger({ query: asked }) {
     try {
       showChain(await get("/ledger/state"));
     } catch (refusal) {
-      chain.replaceChildren(h("div", { class: "notice" }, icon("alert"), reason(refusal)));
+      refill(chain, h("div", { class: "notice" }, icon("alert"), reason(refusal)));
     }
   }
 
@@ -72,16 +73,15 @@ export function ledger({ query: asked }) {
     try {
       const answer = await get(`/ledger${query({ action: current.get("action"), before: current.get("before"), limit: PAGE })}`);
       if (mine !== turn) return;
-      lines.replaceChildren(...(answer.lines.length ? answer.lines.map(line) : [h("li", { class: "empty" }, icon("ledger"), t("ledger.empty"))]));
+      refill(lines, answer.lines.length ? answer.lines.map(line) : h("li", { class: "empty" }, icon("ledger"), t("ledger.empty")));
       const here = { action: current.get("action") };
-      pager.replaceChildren(
-        ...[
-          current.get("before") && h("a", { class: "button", href: `#/ledger${query(here)}` }, icon("left"), t("history.newest")),
-          answer.next !== null && answer.next !== undefined && h("a", { class: "button", href: `#/ledger${query({ ...here, before: answer.next })}` }, t("history.older"), icon("right")),
-        ].filter(Boolean),
+      refill(
+        pager,
+        current.get("before") && h("a", { class: "button", href: `#/ledger${query(here)}`, data: { key: "newest" } }, icon("left"), t("history.newest")),
+        answer.next !== null && answer.next !== undefined && h("a", { class: "button", href: `#/ledger${query({ ...here, before: answer.next })}`, data: { key: "older" } }, t("history.older"), icon("right")),
       );
     } catch (refusal) {
-      if (mine === turn) lines.replaceChildren(h("li", { class: "notice" }, icon("alert"), reason(refusal)));
+      if (mine === turn) refill(lines, h("li", { class: "notice" }, icon("alert"), reason(refusal)));
     }
   }
 

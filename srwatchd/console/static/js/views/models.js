@@ -1,7 +1,7 @@
 // The models: what each is good at, who uses it, whether its file is the recorded one; and the way for a new one to come in.
 
 import { api, get, place, query, refusalOf, send } from "../api.js";
-import { attribute, h, icon, put, renew } from "../dom.js";
+import { attribute, h, icon, put, refill, renew } from "../dom.js";
 import { count, moment, percent } from "../figures.js";
 import { follow } from "../live.js";
 import { shown } from "../names.js";
@@ -32,10 +32,10 @@ export function models({ frame }) {
       const { models: all } = await get("/models");
       const best = Object.fromEntries(SETS.map((set) => [set, bestOf(all, set)]));
       const sorted = [...all].sort((a, b) => a.scale - b.scale || a.name.localeCompare(b.name));
-      body.replaceChildren(...sorted.map((one, index) => line(one, best, index > 0 && sorted[index - 1].scale !== one.scale)));
-      failed.replaceChildren();
+      refill(body, sorted.map((one, index) => line(one, best, index > 0 && sorted[index - 1].scale !== one.scale)));
+      refill(failed);
     } catch (refusal) {
-      failed.replaceChildren(h("div", { class: "notice" }, icon("alert"), reason(refusal)));
+      refill(failed, h("div", { class: "notice" }, icon("alert"), reason(refusal)));
     }
   }
 
@@ -64,7 +64,7 @@ function bestOf(all, set) {
 
 function line(one, best, first) {
   const said = h("span", { class: "small", role: "status" });
-  const verify = h("button", { type: "button", class: "plain", "aria-label": t("model.verify_name", { name: one.name }) }, icon("check"), t("model.verify"));
+  const verify = h("button", { type: "button", class: "plain", "aria-label": t("model.verify_name", { name: one.name }), data: { key: `verify-${one.name}` } }, icon("check"), t("model.verify"));
   verify.addEventListener("click", async () => {
     if (verify.getAttribute("aria-disabled")) return;
     attribute(verify, "aria-disabled", "true");
@@ -93,7 +93,7 @@ function line(one, best, first) {
     h("td", { class: "number", data: { label: t("model.scale") } }, `×${one.scale}`),
     h("td", { class: "number", data: { label: t("model.parameters") } }, count(one.parameters)),
     scores,
-    h("td", { data: { label: t("model.used") } }, one.folders.length ? one.folders.map((id, index) => [index ? ", " : "", h("a", { href: `#/folders?id=${encodeURIComponent(id)}` }, shown(id))]) : h("span", { class: "faint" }, "–")),
+    h("td", { data: { label: t("model.used") } }, one.folders.length ? one.folders.map((id, index) => [index ? ", " : "", h("a", { href: `#/folders?id=${encodeURIComponent(id)}`, data: { key: `${one.name}/${id}` } }, shown(id))]) : h("span", { class: "faint" }, "–")),
     h("td", { class: "verify" }, operator() && verify, said),
   );
 }
