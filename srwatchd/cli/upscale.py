@@ -37,7 +37,11 @@ _ENGINES: Final = get_args(EngineName)
     help="A configuration: its engine, memory_limit, workers, imported models and `defaults:` are used, and everything"
     " is recorded in its ledger. No daemon may be running on it.",
 )
-@click.option("--engine", type=click.Choice(_ENGINES), help="What computes.  [default: the fastest that works]")
+@click.option(
+    "--engine",
+    type=click.Choice(_ENGINES),
+    help="What computes.  [default: the fastest that works; for up to a megabyte the first]",
+)
 @click.option("--recursive", is_flag=True, help="Sub folders, too; the results mirror them.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Of the results.  [default: same]")
 @click.option(

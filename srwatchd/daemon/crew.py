@@ -105,12 +105,14 @@ class Crew:
     ) -> None:
         await self.close()
 
-    async def choose(self, spec: ModelSpec) -> Choice:
+    async def choose(self, spec: ModelSpec, *, timed: bool = True) -> Choice:
         """Have a worker load, test and time ``spec`` on every engine allowed; the engine that will be used.
 
-        Raises ModelError, and HostError ``workers_unavailable``. A worker that dies meanwhile is tried again.
+        Without ``timed`` it is the first that works, which is known sooner. Raises ModelError, and HostError
+        ``workers_unavailable``. A worker that dies meanwhile is tried again.
         """
-        params: dict[str, Any] = {**self._machine, **spec.reference, "engine": self._settings.engine.name}
+        named = {"engine": self._settings.engine.name, "timed": timed}
+        params: dict[str, Any] = {**self._machine, **spec.reference, **named}
         for attempt in range(1, _CHOOSE_ATTEMPTS + 1):
             try:
                 async with self.inference.worker() as worker:

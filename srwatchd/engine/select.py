@@ -55,7 +55,8 @@ class Choice:
     """What was chosen for a model, and why.
 
     ``timings`` is seconds per megapixel of input for each that works ("openvino cpu"), ``others`` the names of the
-    engines that work besides the chosen one, fastest first, ``seconds_per_megapixel`` that of the chosen one.
+    engines that work besides the chosen one, fastest first, ``seconds_per_megapixel`` that of the chosen one. When
+    nothing was timed, ``others`` were not tried either, and ``seconds_per_megapixel`` is more than a tile takes.
     ``reason`` is a sentence for the log; ``warnings`` say what is here and could not be used.
     """
 
@@ -94,6 +95,7 @@ def choose(
     settings: EngineSettings,
     spec: ModelSpec,
     *,
+    timed: bool = True,
     among: Sequence[Engine] | None = None,
     accelerators: Callable[[], Mapping[str, str]] = visible,
     clock: Callable[[], float] = time.perf_counter,
@@ -102,10 +104,10 @@ def choose(
 
     ``auto`` opens the model on every engine that is installed and reads it, and on every device that is there (an NPU
     only by name), times each on a small tile after a warm-up, and keeps the fastest one that passes. What fails, and an
-    accelerator (its kind and node, as ``accelerators`` finds them) that no engine can use, becomes a warning. Raises
-    ``ModelError``: ``engine_unavailable`` when the engine or device asked for is missing, ``model_unusable`` when the
-    model fails on all of them, ``model_missing``; and ``TransientError("out_of_memory")`` when memory was all that was
-    missing.
+    accelerator (its kind and node, as ``accelerators`` finds them) that no engine can use, becomes a warning. Without
+    ``timed`` it keeps the first one that passes: for work that is done before timing would pay. Raises ``ModelError``:
+    ``engine_unavailable`` when the engine or device asked for is missing, ``model_unusable`` when the model fails on
+    all of them, ``model_missing``; and ``TransientError("out_of_memory")`` when memory was all that was missing.
     """
     wanted = _wanted(settings, among)
     if settings.name == "auto":
@@ -116,16 +118,36 @@ def choose(
     for engine, device in candidates:
         try:
             fastest = min((one.seconds for one in working), default=math.inf)
-            working.append(_tried(engine, device, settings, spec, fastest, clock))
+            network = _opened(engine, device, settings, spec)
+            seconds = smoke_test(network, fastest=fastest, timed=timed, clock=clock).seconds_per_megapixel
         except (ModelError, TransientError) as error:
             if error.code in _SPOILED:
                 raise
             failures[f"{engine.name} {device}"] = error
+        else:
+            network.release()
+            working.append(_Working(network, seconds))
+            if not timed:
+                break
     if not working:
         raise _failure(spec, failures)
     working.sort(key=lambda one: one.seconds)
+    best = working[0]
     unused = _unused(wanted, candidates, accelerators()) if settings.device == "auto" else ()
-    return working[0].network, _choice(working, failures, unused, auto=settings.name == "auto")
+    untried = [engine.name for engine, device in candidates if f"{engine.name} {device}" not in failures]
+    others = [one.network.engine for one in working] if timed else untried
+    timings = {one.label: round(one.seconds, 4) for one in working if timed}
+    missing = tuple(f"not {label}: {error.message}" for label, error in failures.items())
+    return best.network, Choice(
+        engine=best.network.engine,
+        device=best.network.device,
+        precision=best.network.precision,
+        reason="; ".join((_reason(best, timings, auto=settings.name == "auto"), *missing)),
+        seconds_per_megapixel=best.seconds,
+        timings=timings,
+        others=tuple(name for name in dict.fromkeys(others) if name != best.network.engine),
+        warnings=(*missing, *unused),
+    )
 
 
 def _wanted(settings: EngineSettings, among: Sequence[Engine] | None) -> list[Engine]:
@@ -178,43 +200,21 @@ def _unused(
     return tuple(said)
 
 
-def _tried(
-    engine: Engine,
-    device: str,
-    settings: EngineSettings,
-    spec: ModelSpec,
-    fastest: float,
-    clock: Callable[[], float],
-) -> _Working:
+def _opened(engine: Engine, device: str, settings: EngineSettings, spec: ModelSpec) -> Network:
     if (reason := engine.available()) is not None:
         raise ModelError("engine_unavailable", f"{engine.name}: {reason}")
     if spec.engines and engine.name not in spec.engines:
         raise ModelError("model_unusable", f"{spec.name} did not run right on {engine.name} when it was imported")
-    network = engine.open(spec, device=device, precision=settings.precision, threads=settings.threads)
-    seconds = smoke_test(network, fastest=fastest, clock=clock).seconds_per_megapixel
-    network.release()
-    return _Working(network, seconds)
+    return engine.open(spec, device=device, precision=settings.precision, threads=settings.threads)
 
 
-def _choice(
-    working: Sequence[_Working], failures: Mapping[str, SrwatchdError], unused: Sequence[str], *, auto: bool
-) -> Choice:
-    best = working[0]
-    timings = {one.label: round(one.seconds, 4) for one in working}
-    times = ", ".join(f"{label} {seconds:.3g} s" for label, seconds in timings.items())
+def _reason(best: _Working, timings: Mapping[str, float], *, auto: bool) -> str:
+    if not timings:
+        why = "the first that works" if auto else "as configured"
+        return f"{best.label} in {best.network.precision} is {why} (not timed, for so little)"
     why = "the fastest that works" if auto else "as configured"
-    missing = tuple(f"not {label}: {error.message}" for label, error in failures.items())
-    others = dict.fromkeys(one.network.engine for one in working if one.network.engine != best.network.engine)
-    return Choice(
-        engine=best.network.engine,
-        device=best.network.device,
-        precision=best.network.precision,
-        reason="; ".join((f"{best.label} in {best.network.precision} is {why} (per megapixel: {times})", *missing)),
-        seconds_per_megapixel=best.seconds,
-        timings=timings,
-        others=tuple(others),
-        warnings=(*missing, *unused),
-    )
+    times = ", ".join(f"{label} {seconds:.3g} s" for label, seconds in timings.items())
+    return f"{best.label} in {best.network.precision} is {why} (per megapixel: {times})"
 
 
 def _failure(spec: ModelSpec, failures: Mapping[str, SrwatchdError]) -> SrwatchdError:

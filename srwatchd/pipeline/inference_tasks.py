@@ -53,11 +53,11 @@ class Inference:
     def choose(
         self, params: dict[str, Any], _descriptors: list[int], _progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
-        """Load, test and time a model; which engine will be used, which others work, and the tile that fits."""
+        """Load, test and time a model; which engine will be used, which others may be, and the tile that fits."""
         spec = _verified(ModelSpec.of(params))
         settings = _settings(params)
         others = self._held()
-        network, choice = choose(settings, spec)
+        network, choice = choose(settings, spec, timed=bool(params["timed"]))
         self._networks[spec.sha256, replace(settings, name=choice.engine)] = network
         trim()
         return {

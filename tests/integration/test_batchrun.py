@@ -196,6 +196,7 @@ class _Crew:
 
     slots = 2
     script: dict
+    timed: list[bool]
 
     def __init__(self, settings):
         self._stages = FakeStages(**self.script)
@@ -209,7 +210,8 @@ class _Crew:
     def hasten(self):
         """Nothing to start."""
 
-    async def choose(self, spec):
+    async def choose(self, spec, *, timed):
+        self.timed.append(timed)
         return self._stages.choice(spec.name)
 
     def stages(self, choice):
@@ -238,13 +240,27 @@ def batch(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(PICTURE)
         sources.append(Source(tmp_path / name, name))
 
-    def do(*, only=slice(None), **script):
-        monkeypatch.setattr(batch_module, "Crew", type("Scripted", (_Crew,), {"script": script}))
+    def do(*, only=slice(None), timed=None, **script):
+        monkeypatch.setattr(
+            batch_module,
+            "Crew",
+            type("Scripted", (_Crew,), {"script": script, "timed": timed if timed is not None else []}),
+        )
         crew = CrewSettings(engine=None, memory_limit=0, workers=1, scratch=tmp_path)
         settings = folder(tmp_path, done=tmp_path / "deep" / "out")
         return run_batch(Order(sources=tuple(sources[only]), spec=spec(), folder=settings, crew=crew), _Listener())
 
     return do
+
+
+def test_the_engines_are_timed_for_more_than_a_megabyte(batch, tmp_path):
+    """For little work that would take longer than it saves."""
+    timed = []
+    batch(timed=timed)
+    with open(tmp_path / "b.png", "ab") as file:
+        file.truncate(1 << 20)
+    batch(timed=timed)
+    assert timed == [False, True]
 
 
 def test_the_machines_fault_stops_the_batch_and_says_what_is_left(batch):
@@ -282,7 +298,7 @@ def test_an_instance_error_is_no_result(batch, monkeypatch):
         batch()
 
 
-async def _refuse(_self, _spec):
+async def _refuse(_self, _spec, **_):
     raise InstanceError("another_instance", "busy")
 
 

@@ -33,6 +33,18 @@ def test_auto_takes_the_faster() -> None:
     assert choice.reason == "fast cpu in f32 is the fastest that works (per megapixel: fast cpu 0.5 s, slow cpu 2 s)"
 
 
+def test_for_little_work_the_first_that_works_is_taken() -> None:
+    """The first one fails, the second is taken without a look at the third, which stays to fall back to."""
+    clock, slow, fast = pair()
+    broken = StandInEngine("broken", clock, failure=BROKEN)
+    network, choice = choose(settings(), spec(), timed=False, among=[broken, slow, fast], clock=clock)
+    assert (network.engine, choice.engine, choice.others, choice.timings) == ("slow", "slow", ("fast",), {})
+    assert choice.reason == (
+        "slow cpu in f32 is the first that works (not timed, for so little); not broken cpu: does not load"
+    )
+    assert not fast.opened
+
+
 def test_a_named_engine_is_taken() -> None:
     """A configuration that names the slower one gets it, with its device, precision and threads."""
     clock, slow, fast = pair(present=("cpu", "gpu"))
