@@ -303,7 +303,8 @@ def test_every_engine_upscales(loop, codec, inference, architecture, engine):
     if not specs:
         pytest.skip(f"no {architecture} is shipped")
     spec = min(specs, key=lambda each: each.scale)
-    chosen = loop.run(inference.call("choose", MACHINE | spec.reference | {"engine": engine}, deadline=120))
+    named = {"engine": engine, "timed": True}
+    chosen = loop.run(inference.call("choose", MACHINE | spec.reference | named, deadline=120))
     assert chosen["engine"] == engine
     for kind in ("png", "png16"):
         with contextlib.ExitStack() as stack:
