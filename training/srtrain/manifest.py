@@ -18,7 +18,10 @@ VERSION = 1
 LICENCE = "CC-BY-SA-4.0"
 TRAINING_DATA = ["CID22", "GB82", "free desktop wallpapers", "rendered text pages"]
 FILE_NAMES = {"fsrcnn": "FSRCNN", "espcn": "ESPCN", "lapsrn": "LapSRN", "edsr": "EDSR"}
-HEADER = "# Written by training/srtrain/export.py and evaluate.py; do not edit by hand.\n"
+HEADER = (
+    "# Written by training/srtrain/export.py and evaluate.py; do not edit by hand."
+    " memory_per_pixel is from benchmarks.memory.\n"
+)
 
 
 def file_stem(settings: Settings) -> str:
@@ -90,7 +93,10 @@ def entry_for(settings: Settings, plan: Plan, folder: Path, commit: str) -> dict
 
 
 def put_entry(folder: Path, entry: dict[str, Any]) -> None:
-    """Add or replace the entry of the same name."""
+    """Add or replace the entry of the same name. What was measured of a network of that size stays known of it."""
     manifest = read_manifest(folder)
     kept = [other for other in manifest["models"] if other["name"] != entry["name"]]
+    for other in manifest["models"]:
+        if other["name"] == entry["name"] and other["size"] == entry["size"] and "memory_per_pixel" in other:
+            entry = {**entry, "memory_per_pixel": other["memory_per_pixel"]}
     write_manifest(folder, {"version": VERSION, "models": [*kept, entry]})
