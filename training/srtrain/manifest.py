@@ -93,10 +93,10 @@ def entry_for(settings: Settings, plan: Plan, folder: Path, commit: str) -> dict
 
 
 def put_entry(folder: Path, entry: dict[str, Any]) -> None:
-    """Add or replace the entry of the same name. What was measured of a network of that size stays known of it."""
+    """Add or replace the entry of the same name; what was measured of its size stays known."""
     manifest = read_manifest(folder)
     kept = [other for other in manifest["models"] if other["name"] != entry["name"]]
-    for other in manifest["models"]:
-        if other["name"] == entry["name"] and other["size"] == entry["size"] and "memory_per_pixel" in other:
-            entry = {**entry, "memory_per_pixel": other["memory_per_pixel"]}
+    before = next((other for other in manifest["models"] if other["name"] == entry["name"]), {})
+    if before.get("size") == entry["size"] and "memory_per_pixel" in before:
+        entry = {**entry, "memory_per_pixel": before["memory_per_pixel"]}
     write_manifest(folder, {"version": VERSION, "models": [*kept, entry]})

@@ -1,5 +1,6 @@
 """The files in ``models/`` are what the manifest says; no torch needed."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import yaml
 from tensorboardX.proto.graph_pb2 import GraphDef
 
 from srtrain.graphdef import FLOAT
-from srtrain.manifest import MODEL_FOLDER, checksum
+from srtrain.manifest import MODEL_FOLDER, checksum, put_entry, read_manifest
 
 MODELS = yaml.safe_load((MODEL_FOLDER / "manifest.yaml").read_text(encoding="utf-8"))["models"]
 SUPERRES = cv2.dnn_superres.DnnSuperResImpl_create()
@@ -91,3 +92,15 @@ def test_it_beats_plain_interpolation_on_an_edge(entry):
         return float(((result.astype(float) - high) ** 2)[inner, inner].mean())
 
     assert error(network.upsample(low)) < error(plain)
+
+
+def test_a_new_export_keeps_what_was_measured_of_that_size(tmp_path):
+    """The memory of a tile's pixel depends on the layers, not on their weights."""
+    shutil.copy(MODEL_FOLDER / "manifest.yaml", tmp_path)
+    measured = next(entry for entry in MODELS if "memory_per_pixel" in entry)
+    anew = {key: value for key, value in measured.items() if key != "memory_per_pixel"}
+    put_entry(tmp_path, anew)
+    assert read_manifest(tmp_path)["models"] == MODELS
+    put_entry(tmp_path, {**anew, "size": "another"})
+    other = next(e for e in read_manifest(tmp_path)["models"] if e["name"] == measured["name"])
+    assert "memory_per_pixel" not in other
