@@ -96,7 +96,7 @@ def put_entry(folder: Path, entry: dict[str, Any]) -> None:
     """Add or replace the entry of the same name; what was measured of its size stays known."""
     manifest = read_manifest(folder)
     kept = [other for other in manifest["models"] if other["name"] != entry["name"]]
-    before = next((other for other in manifest["models"] if other["name"] == entry["name"]), {})
+    before: dict[str, Any] = next((other for other in manifest["models"] if other["name"] == entry["name"]), {})
     if before.get("size") == entry["size"] and "memory_per_pixel" in before:
         entry = {**entry, "memory_per_pixel": before["memory_per_pixel"]}
     write_manifest(folder, {"version": VERSION, "models": [*kept, entry]})
