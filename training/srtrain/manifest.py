@@ -94,9 +94,10 @@ def entry_for(settings: Settings, plan: Plan, folder: Path, commit: str) -> dict
 
 def put_entry(folder: Path, entry: dict[str, Any]) -> None:
     """Add or replace the entry of the same name; what was measured of its size stays known."""
-    manifest = read_manifest(folder)
-    kept = [other for other in manifest["models"] if other["name"] != entry["name"]]
-    before: dict[str, Any] = next((other for other in manifest["models"] if other["name"] == entry["name"]), {})
-    if before.get("size") == entry["size"] and "memory_per_pixel" in before:
-        entry = {**entry, "memory_per_pixel": before["memory_per_pixel"]}
+    models = read_manifest(folder)["models"]
+    for other in models:
+        if (other["name"], other["size"]) == (entry["name"], entry["size"]):
+            known = {key: other[key] for key in ("memory_per_pixel",) if key in other}
+            entry = {**entry, **known}
+    kept = [other for other in models if other["name"] != entry["name"]]
     write_manifest(folder, {"version": VERSION, "models": [*kept, entry]})
