@@ -134,8 +134,10 @@ def choose(
     working.sort(key=lambda one: one.seconds)
     best = working[0]
     unused = _unused(wanted, candidates, accelerators()) if settings.device == "auto" else ()
-    untried = [engine.name for engine, device in candidates if f"{engine.name} {device}" not in failures]
-    others = [one.network.engine for one in working] if timed else untried
+    others = [one.network.engine for one in working]
+    if not timed:
+        untried = (engine for engine, device in candidates if f"{engine.name} {device}" not in failures)
+        others = [engine.name for engine in untried if _refusal(engine, spec) is None]
     timings = {one.label: round(one.seconds, 4) for one in working if timed}
     missing = tuple(f"not {label}: {error.message}" for label, error in failures.items())
     return best.network, Choice(
@@ -200,11 +202,18 @@ def _unused(
     return tuple(said)
 
 
-def _opened(engine: Engine, device: str, settings: EngineSettings, spec: ModelSpec) -> Network:
+def _refusal(engine: Engine, spec: ModelSpec) -> ModelError | None:
+    """Why ``engine`` cannot be tried with ``spec`` at all."""
     if (reason := engine.available()) is not None:
-        raise ModelError("engine_unavailable", f"{engine.name}: {reason}")
+        return ModelError("engine_unavailable", f"{engine.name}: {reason}")
     if spec.engines and engine.name not in spec.engines:
-        raise ModelError("model_unusable", f"{spec.name} did not run right on {engine.name} when it was imported")
+        return ModelError("model_unusable", f"{spec.name} did not run right on {engine.name} when it was imported")
+    return None
+
+
+def _opened(engine: Engine, device: str, settings: EngineSettings, spec: ModelSpec) -> Network:
+    if (refusal := _refusal(engine, spec)) is not None:
+        raise refusal
     return engine.open(spec, device=device, precision=settings.precision, threads=settings.threads)
 
 

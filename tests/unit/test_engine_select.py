@@ -43,6 +43,9 @@ def test_for_little_work_the_first_that_works_is_taken() -> None:
         "slow cpu in f32 is the first that works (not timed, for so little); not broken cpu: does not load"
     )
     assert not fast.opened
+    limited = spec(engines=("slow", "broken"))
+    _, choice = choose(settings(), limited, timed=False, among=[slow, fast], clock=clock)
+    assert choice.others == (), "what did not run right when it was imported is nothing to fall back to"
 
 
 def test_a_named_engine_is_taken() -> None:
