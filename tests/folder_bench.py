@@ -18,6 +18,7 @@ from srwatchd.daemon.jobrun import JobRun
 from srwatchd.daemon.places import Places
 from srwatchd.daemon.services import Services
 from srwatchd.daemon.state import StateDirectory
+from srwatchd.intake.order import KNOWN_FILES
 from srwatchd.intake.origins import Origins
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ __all__ = ["Served"]
 class Served:
     """The folder ``a`` below ``root``, served inside an ``async with`` block."""
 
-    def __init__(self, root: Path, stages: FakeStages | None = None, **settings: Any) -> None:
+    def __init__(
+        self, root: Path, stages: FakeStages | None = None, *, known_files: int = KNOWN_FILES, **settings: Any
+    ) -> None:
         self.root = root
         self.stages = stages or FakeStages()
         self.state = StateDirectory.open(root / "var")
@@ -49,7 +52,7 @@ class Served:
             unfinished=set(opened.unfinished),
         )
         self.config = folder(root, **{"rescan_interval": 1.0, **settings})
-        self.folder = ServedFolder(self.config, spec(), self.services)
+        self.folder = ServedFolder(self.config, spec(), self.services, known_files=known_files)
         self.dispatcher = Dispatcher([self.folder], slots=2, start=self._begin, wake=wake)
         self.tasks: list[asyncio.Task[None]] = []
         self.for_good = False

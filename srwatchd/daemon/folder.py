@@ -19,6 +19,7 @@ from srwatchd.daemon.premises import Premises
 from srwatchd.daemon.waiting import OLD_SECONDS, concerns_source, settling, tell, unlisted, waiting_files
 from srwatchd.daemon.workqueue import Work, WorkQueue
 from srwatchd.errors import HostError, InstanceError
+from srwatchd.intake.order import KNOWN_FILES
 from srwatchd.intake.settle import Settler, WaitReason
 from srwatchd.job import FINAL
 
@@ -57,6 +58,7 @@ class ServedFolder:
         *,
         settle: float | None = None,
         supply: Callable[[str], Awaitable[ModelSpec]] | None = None,
+        known_files: int = KNOWN_FILES,
     ) -> None:
         self.config = config
         self.spec = spec
@@ -70,6 +72,7 @@ class ServedFolder:
         self._news = News(config, services)
         self._holding = Holding(config, services, self.lane, self._news)
         self._settle = settle
+        self._known_files = known_files
         self._settler: Settler | None = None
         self._queue = WorkQueue()
         self._running: set[JobRun] = set()
@@ -139,7 +142,7 @@ class ServedFolder:
         await self.lane.run(premises.check)
         await self.lane.run(premises.follow)
         await self._take_hints(premises)
-        if self._loop.time() >= self._next_scan or not premises.watching():
+        if self._loop.time() >= self._next_scan or self._open_settler().depleted or not premises.watching():
             await self._scan(premises)
         await self._look(premises)
         self._refill()
@@ -156,7 +159,7 @@ class ServedFolder:
             self.premises = await self.lane.run(
                 Premises.open, self.config, self._services, self._hinted, create=create, settle=self._settle
             )
-            self._settler = Settler(self.premises.timing, self.config)
+            self._settler = Settler(self.premises.timing, self.config, limit=self._known_files)
             self._services.known.put(self.config.id)
         await self.lane.run(self.premises.check)
         if self.hold is not None:
@@ -208,7 +211,9 @@ class ServedFolder:
                 self._next_scan = 0.0
             elif premises.calls_for_partial_scan(hint):
                 started = self._loop.time()
-                settler.seen(await self.lane.run(premises.scan, hint.name), self._loop.time(), started=started)
+                found = await self.lane.run(premises.scan, hint.name, limit=self._known_files)
+                settler.seen(found.snapshots, self._loop.time(), started=started)
+                self._next_scan = 0.0 if found.more else self._next_scan
             else:
                 settler.hinted(hint, self._loop.time())
 
@@ -216,9 +221,9 @@ class ServedFolder:
         self._next_scan = self._loop.time() + self.config.rescan_interval
         if premises.blind is not None or not premises.watching():
             await self.lane.run(premises.watch_again)
-        started = self._loop.time()
-        snapshots = await self.lane.run(premises.scan)
-        self._open_settler().reconcile(snapshots, self._loop.time(), started=started)
+        settler, started = self._open_settler(), self._loop.time()
+        found = await self.lane.run(premises.scan, limit=self._known_files, apart=settler.apart())
+        settler.reconcile(found.snapshots, self._loop.time(), started=started, more=found.more)
         self._scanned = True
         for problem in premises.news():
             _log.warning("incomplete view", folder=self.config.id, reason=problem.message, hint=problem.hint)
@@ -351,9 +356,11 @@ class ServedFolder:
 
     @property
     def waiting(self) -> int:
-        """How many files are known to be in the inbox, those in work aside."""
+        """How many files are in the inbox, as far as is known, those in work aside."""
         settler = self._settler
-        return 0 if settler is None else len(settler) - sum(run.fresh and run.name in settler for run in self._running)
+        if settler is None:
+            return 0
+        return len(settler) + settler.more - sum(run.fresh and run.name in settler for run in self._running)
 
     def waiting_files(self, *, older_than: float = OLD_SECONDS) -> list[dict[str, Any]]:
         """Files in the inbox that need a person or have been there longer than ``older_than`` seconds, with reasons."""

@@ -27,6 +27,7 @@ from srwatchd.daemon.services import Services
 from srwatchd.daemon.waiting import needs_person
 from srwatchd.errors import HostError, InstanceError, ModelError
 from srwatchd.intake.look import prepare_leases
+from srwatchd.intake.order import KNOWN_FILES
 from srwatchd.intake.origins import Origins
 from srwatchd.worker.confinement import gaps, summary
 
@@ -49,6 +50,8 @@ _ONCE_POLL: Final = 0.2
 _OPEN_SECONDS: Final = 10.0
 _TASKS_SECONDS: Final = 2.0
 _STALLED_SECONDS: Final = 60.0
+_LEAST_KNOWN_FILES: Final = 512
+"""What each folder remembers at least, of what they share."""
 
 
 class Generation:
@@ -117,8 +120,9 @@ class Generation:
             hooks=self._lasting.hooks,
         )
         settle = _ONCE_SETTLE if self._once else None
+        known = max(_LEAST_KNOWN_FILES, KNOWN_FILES // max(1, len(self.config.folders)))
         served = [
-            ServedFolder(each, specs.get(each.model), services, settle=settle, supply=self._supply)
+            ServedFolder(each, specs.get(each.model), services, settle=settle, supply=self._supply, known_files=known)
             for each in self.config.folders
         ]
 

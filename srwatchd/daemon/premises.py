@@ -17,6 +17,7 @@ from srwatchd.intake.inbox import Inbox
 from srwatchd.intake.look import NotAPlainFileError, look, open_source, snapshot_of
 from srwatchd.intake.mounts import mount_of, timing_of
 from srwatchd.intake.names import PRIVATE
+from srwatchd.intake.order import select
 from srwatchd.intake.scan import scan
 from srwatchd.intake.watch import Watcher
 from srwatchd.job import Failure, State
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from srwatchd.intake.hints import Hint
     from srwatchd.intake.look import Look
     from srwatchd.intake.mounts import Timing
+    from srwatchd.intake.order import Selection
     from srwatchd.job import Record, Snapshot
 
 __all__ = ["Premises", "lacking", "make_destinations", "reserve"]
@@ -174,10 +176,10 @@ class Premises:
         """Whether a folder appeared, of whose content the kernel may say nothing."""
         return hint.kind is HintKind.DIRECTORY
 
-    def scan(self, below: str = "") -> list[Snapshot]:
-        """Every wanted file, of the whole inbox or of one sub folder."""
+    def scan(self, below: str = "", *, limit: int, apart: AbstractSet[str] = frozenset()) -> Selection:
+        """The wanted files of the whole inbox or of one sub folder: those ``apart``, and ``limit`` of the others."""
         scanning = scan(self._inbox, self._config, below=below)
-        found = list(scanning)
+        found = select(scanning, order=self._config.order, limit=limit, apart=apart)
         if not below:
             self.problems = tuple(scanning.problems)
         return found

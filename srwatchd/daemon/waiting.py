@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Any, Final
 
 from srwatchd.daemon.jobrun import UNDECODABLE, Outcome, Verdict
@@ -42,7 +43,8 @@ _TRANSITORY: Final = frozenset(
 """What ends by itself within the grace; the rest waits for a writer or a person."""
 _STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
 _AT_ONCE: Final = frozenset({WaitReason.UNREADABLE, WaitReason.UNMOVABLE})
-_IN_TURN: Final = frozenset({WaitReason.QUEUED.value})
+_IN_TURN: Final = frozenset({WaitReason.QUEUED, WaitReason.IN_WORK})
+MOST_SHOWN: Final = 1000
 
 
 def concerns_source(error: HostError, source: Collection[str]) -> bool:
@@ -67,17 +69,24 @@ def tell(settler: Settler, run: JobRun, outcome: Outcome, *, now: float, paths: 
 
 def settling(settler: Settler) -> bool:
     """Whether anything in the inbox may still become a job by itself."""
-    return any(each.reason in _TRANSITORY for each in settler.waiting().values())
+    return settler.expecting or any(each.reason in _TRANSITORY for each in settler.waiting().values())
 
 
 def waiting_files(
     settler: Settler, *, now: float, older_than: float, running: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Files that have been in the inbox longer than ``older_than`` seconds, each with its reason.
+    """Files that have been in the inbox longer than ``older_than`` seconds, each with its reason, the oldest first.
 
     What may not be read or moved needs a person and is shown at once. ``running`` are the names in work, which are
-    not shown.
+    not shown. Of very many a thousand are shown: those that wait for more than their turn before the others.
     """
+    shown = (
+        (name, waiting)
+        for name, waiting in settler.waiting().items()
+        if (now - waiting.since >= older_than or waiting.reason in _AT_ONCE)
+        and not (waiting.reason is WaitReason.IN_WORK and name in running)
+    )
+    first = heapq.nsmallest(MOST_SHOWN, shown, key=lambda each: (each[1].reason in _IN_TURN, each[1].since))
     return [
         {
             "name": name,
@@ -85,9 +94,7 @@ def waiting_files(
             "detail": waiting.detail,
             "seconds": round(now - waiting.since),
         }
-        for name, waiting in settler.waiting().items()
-        if (now - waiting.since >= older_than or waiting.reason in _AT_ONCE)
-        and not (waiting.reason is WaitReason.IN_WORK and name in running)
+        for name, waiting in first
     ]
 
 

@@ -9,16 +9,23 @@ caller's loop is ::
 
 Every step costs at most a logarithm of the number of files; only :meth:`Settler.waiting` and a reconciliation visit
 them all.
+
+Of a folder with very many files only those are remembered whose turn comes next, ``limit`` of them (``select`` in
+:mod:`srwatchd.intake.order`), so that memory has a bound. What waits for its writer or for a person is remembered
+besides, half as many at most, and keeps no other file from its turn; so is what has been reserved. The rest is a
+number, :attr:`Settler.more`, until a scan, for which :attr:`Settler.depleted` asks, brings the next.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
 
 from srwatchd.intake.agenda import NameQueue
 from srwatchd.intake.hints import Hint, HintKind
 from srwatchd.intake.names import marked, wanted
+from srwatchd.intake.order import KNOWN_FILES, rank_of
 from srwatchd.intake.rules import AGAIN, Candidate, Doomed, Ready, WaitReason, judge, later
 
 if TYPE_CHECKING:
@@ -33,6 +40,10 @@ __all__ = ["Doomed", "Ready", "Settler", "WaitReason", "Waiting"]
 
 _PAUSE: Final = 0.03
 """The shortest time between two looks at one file, and how long a bare creation waits for its close."""
+_STUCK: Final = frozenset({WaitReason.WRITER_OPEN, WaitReason.NO_MARKER, WaitReason.UNREADABLE, WaitReason.UNMOVABLE})
+"""What only a writer or a person ends."""
+_DEPLETED: Final = 4
+"""When this part of what is remembered has been claimed, the next files are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +57,19 @@ class Waiting:
 
 
 class Settler:
-    """The candidates of one hot folder. Not for two threads at once."""
+    """The candidates of one hot folder, ``limit`` of them. Not for two threads at once."""
 
-    def __init__(self, timing: Timing, folder: HotFolder) -> None:
+    def __init__(self, timing: Timing, folder: HotFolder, *, limit: int = KNOWN_FILES) -> None:
         self._timing = timing
         self._folder = folder
+        self._limit = limit
+        self._rank = rank_of(folder.order)
+        self.more = 0
+        """How many further files the last whole scan has seen."""
+        self._taken = 0
+        """How many have been claimed since then."""
+        self._news = False
+        """Whether it brought anything."""
         self._candidates: dict[str, Candidate] = {}
         self._due = NameQueue()
         self._ready = NameQueue()
@@ -78,6 +97,9 @@ class Settler:
             name = hint.name
         candidate = self._candidates.get(name)
         if candidate is None:
+            if self._full:
+                self.more = max(self.more, 1)
+                return False
             candidate = self._candidates[name] = Candidate(since=now, touched=now, changed=now)
         candidate.touched = now
         if candidate.reserved:
@@ -120,38 +142,40 @@ class Settler:
 
         What is new is looked at in the folder's order, so that the first of many is ready before the last is seen.
         """
-        for snapshot in sorted(snapshots, key=self._rank):
-            name = snapshot.name
-            if self._claimed.get(name, float("-inf")) >= started:
-                continue
-            candidate = self._candidates.get(name)
-            if candidate is None:
-                self._candidates[name] = Candidate(now, now, now, snapshot, reason=WaitReason.SETTLING)
-                self._due.put(name, now + self._timing.settle)
-                continue
-            candidate.touched = now
-            if candidate.reserved or candidate.looked >= started:
-                continue
-            if candidate.snapshot != snapshot:
-                candidate.renew(snapshot, now)
-                candidate.reason = WaitReason.SETTLING
-                self._ready.remove(name)
-                self._look_by(name, now + self._timing.settle)
-            elif name not in self._ready and name not in self._due:
-                self._look_by(name, now)  # a look was lost on its way
+        self.more = max(self.more, self._take_over(snapshots, now, started))
 
-    def sweep(self, started: float) -> None:
-        """Forget what a whole scan that began at ``started`` did not see."""
-        gone = [name for name, each in self._candidates.items() if each.touched < started and not each.reserved]
-        for name in gone:
-            self.forget(name)
-        self._claimed = {name: when for name, when in self._claimed.items() if when >= started}
+    def reconcile(
+        self, snapshots: Iterable[Snapshot], now: float, *, started: float | None = None, more: int = 0
+    ) -> None:
+        """Make a whole scan of the inbox the truth: forget what it did not see, take over what it did.
 
-    def reconcile(self, snapshots: Iterable[Snapshot], now: float, *, started: float | None = None) -> None:
-        """Make a whole scan of the inbox the truth: :meth:`seen` and :meth:`sweep`. ``started`` defaults to now."""
+        ``more``: how many files it saw besides. ``started`` defaults to now.
+        """
         begin = now if started is None else started
-        self.seen(snapshots, now, started=begin)
-        self.sweep(begin)
+        shots = list(snapshots)
+        for snapshot in shots:
+            if (known := self._candidates.get(snapshot.name)) is not None:
+                known.touched = max(known.touched, begin)
+        self._sweep(begin)
+        kept = len(self._candidates)
+        self.more = more + self._take_over(shots, now, begin)
+        self._taken, self._news = 0, len(self._candidates) > kept
+
+    def apart(self) -> frozenset[str]:
+        """The names of what is remembered besides those whose turn comes next, for :func:`~order.select`."""
+        reserved = (name for name, each in self._candidates.items() if each.reserved)
+        stuck = (name for name, each in self._candidates.items() if each.reason in _STUCK)
+        return frozenset(chain(reserved, islice(stuck, self._limit // 2)))
+
+    @property
+    def depleted(self) -> bool:
+        """Whether a scan would bring files whose turn is near."""
+        return self.more > 0 and self._taken >= self._limit // _DEPLETED
+
+    @property
+    def expecting(self) -> bool:
+        """Whether a scan may still bring files: not when all that can be remembered waits for somebody."""
+        return self.more > 0 and (self._news or self._taken > 0)
 
     def forget(self, name: str) -> None:
         """The file is gone."""
@@ -206,6 +230,7 @@ class Settler:
         candidate = self._candidates.get(name)
         again = candidate is not None and candidate.hinted_meanwhile
         self.forget(name)
+        self._taken += 1
         self._claimed[name] = now
         if again:
             self.hinted(Hint(HintKind.CLOSED, name), now)
@@ -241,6 +266,40 @@ class Settler:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _take_over(self, snapshots: Iterable[Snapshot], now: float, started: float) -> int:
+        """:meth:`seen`; how many there was no room for."""
+        left_out = 0
+        for snapshot in sorted(snapshots, key=self._rank):
+            name = snapshot.name
+            if self._claimed.get(name, float("-inf")) >= started:
+                continue
+            candidate = self._candidates.get(name)
+            if candidate is None:
+                if self._full:
+                    left_out += 1
+                    continue
+                self._candidates[name] = Candidate(now, now, now, snapshot, reason=WaitReason.SETTLING)
+                self._due.put(name, now + self._timing.settle)
+                continue
+            candidate.touched = now
+            if candidate.reserved or candidate.looked >= started:
+                continue
+            if candidate.snapshot != snapshot:
+                candidate.renew(snapshot, now)
+                candidate.reason = WaitReason.SETTLING
+                self._ready.remove(name)
+                self._look_by(name, now + self._timing.settle)
+            elif name not in self._ready and name not in self._due:
+                self._look_by(name, now)  # a look was lost on its way
+        return left_out
+
+    def _sweep(self, started: float) -> None:
+        """Forget what is known from before ``started`` only."""
+        gone = [name for name, each in self._candidates.items() if each.touched < started and not each.reserved]
+        for name in gone:
+            self.forget(name)
+        self._claimed = {name: when for name, when in self._claimed.items() if when >= started}
+
     def _returned(self, name: str, reason: WaitReason) -> Candidate | None:
         candidate = self._candidates.get(name)
         if candidate is not None:
@@ -256,10 +315,7 @@ class Settler:
         if present is None or when < present:
             self._due.put(name, when)
 
-    def _rank(self, snapshot: Snapshot) -> tuple[Any, ...]:
-        order = self._folder.order
-        if order == "name":
-            return (snapshot.name,)
-        if order == "smallest":
-            return (snapshot.size, snapshot.ctime_ns, snapshot.name)
-        return (-snapshot.ctime_ns if order == "newest" else snapshot.ctime_ns, snapshot.name)
+    @property
+    def _full(self) -> bool:
+        """Whether nothing more is remembered before a scan has told what to forget."""
+        return len(self._candidates) >= 2 * self._limit

@@ -375,3 +375,30 @@ def test_what_waits_in_a_folder_that_is_not_served_any_more_is_given_back(serve,
     assert bool(list((inbox / ".srwatchd").glob("*.json"))) != for_good
     last = json.loads((tmp_path / "var/audit.jsonl").read_text().splitlines()[-1])
     assert (last["event.action"] == "job.released") == for_good
+
+
+def test_more_files_than_are_remembered_are_all_delivered(serve, monkeypatch):
+    """Some that cannot be read stand before them; how many wait is known all the while."""
+    real = premises.look
+
+    def look(inbox, name, *, lease):
+        if name.startswith("a"):
+            raise HostError("io_error", f"cannot look at {name!r}", path=str(inbox.root / name))
+        return real(inbox, name, lease=lease)
+
+    monkeypatch.setattr(premises, "look", look)
+
+    async def scenario(served):
+        served.folder.paused = True
+        for name in ("a0", "a1", *(f"p{number:02}" for number in range(40))):
+            served.drop(f"{name}.png")
+        await served.until(lambda: served.folder.waiting == 42)
+        assert len(served.folder.waiting_files(older_than=0.0)) <= 8
+        served.folder.paused = False
+        served.services.wake()
+        await served.until(lambda: len(served.delivered()) == 40)
+        await served.until(lambda: served.folder.settled_everything)
+        assert [each["name"] for each in served.folder.waiting_files()] == ["a0.png", "a1.png"]
+        assert served.folder.waiting == 2
+
+    serve(scenario, order="name", known_files=4)

@@ -183,3 +183,49 @@ def test_settle_looks_come_in_the_folders_order():
     subject.reconcile([snapshot(name, size=size) for name, size in sizes.items()], 0.0)
     assert subject.due(2.0, limit=3) == ["c", "a", "d"]
     assert subject.due(2.0) == ["b"]
+
+
+def test_settle_remembers_no_more_than_its_limit():
+    """However much is told in whatever way; what it leaves out is a number, and the next scan brings it."""
+    subject, shots = Settler(LOCAL, Folder(), limit=4), [snapshot(f"{number:03}") for number in range(100)]
+    subject.reconcile(shots[:4], 0.0, more=96)
+    assert (len(subject), subject.more, subject.depleted) == (4, 96, False)
+    subject.seen(shots, 1.0, started=1.0)
+    for shot in shots:
+        subject.hinted(Hint(HintKind.CLOSED, shot.name), 2.0)
+    assert len(subject) == 8
+    subject.reconcile(shots[:4], 10.0, more=96)
+    assert (len(subject), subject.more) == (4, 96)
+    for now in (12.0, 14.0):
+        for shot in shots[:4]:
+            subject.observe(dataclasses.replace(look(), snapshot=shot), now)
+    (verdict,) = subject.ready(14.0, limit=1)
+    subject.reserve(verdict.snapshot.name)
+    subject.claimed(verdict.snapshot.name, 14.0)
+    assert subject.depleted
+    subject.reconcile(shots[1:5], 20.0, more=95)
+    assert list(subject.waiting()) == ["001", "002", "003", "004"]
+    assert not subject.depleted
+
+
+def test_settle_a_hint_that_finds_no_room_is_told_by_a_scan():
+    """It is not forgotten that something is there."""
+    subject = Settler(LOCAL, Folder(), limit=1)
+    for name in "abc":
+        subject.hinted(Hint(HintKind.CLOSED, name), 0.0)
+    assert (list(subject.waiting()), subject.more) == (["a", "b"], 1)
+
+
+def test_settle_what_waits_for_a_person_stands_apart():
+    """It keeps no other file from its turn; half as many at most."""
+    subject, shots = Settler(LOCAL, Folder(), limit=4), [snapshot(name) for name in "abcd"]
+    subject.reconcile(shots, 0.0, more=9)
+    assert subject.apart() == frozenset()
+    for name in "abc":
+        subject.observe(look(name, readable=False), 2.0)
+    assert subject.apart() == {"a", "b"}
+    assert subject.expecting
+    subject.reconcile(shots, 60.0, more=9)
+    assert not subject.expecting
+    subject.reconcile([*shots, snapshot("e")], 120.0, more=8)
+    assert subject.expecting
