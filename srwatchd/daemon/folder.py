@@ -223,7 +223,7 @@ class ServedFolder:
             await self.lane.run(premises.watch_again)
         settler, started = self._open_settler(), self._loop.time()
         found = await self.lane.run(premises.scan, limit=self._known_files, apart=settler.apart())
-        settler.reconcile(found.snapshots, self._loop.time(), started=started, more=found.more)
+        settler.reconcile(found, self._loop.time(), started=started)
         self._scanned = True
         for problem in premises.news():
             _log.warning("incomplete view", folder=self.config.id, reason=problem.message, hint=problem.hint)

@@ -20,10 +20,11 @@ KNOWN_FILES: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is remembered of a scan: ``snapshots``, and that ``more`` further files are there."""
+    """What is remembered of a scan: ``snapshots``, how many ``more`` there are, and the latest ctime of all."""
 
     snapshots: list[Snapshot]
     more: int = 0
+    latest_ns: int = 0
 
 
 def rank_of(order: str) -> Callable[[Snapshot], tuple[Any, ...]]:
@@ -50,16 +51,17 @@ def select(
     Takes memory for what it returns, however many there are.
     """
     beside: list[Snapshot] = []
-    count = 0
+    count = latest_ns = 0
 
     def competing() -> Iterator[Snapshot]:
-        nonlocal count
+        nonlocal count, latest_ns
         for snapshot in snapshots:
             count += 1
+            latest_ns = max(latest_ns, snapshot.ctime_ns)
             if snapshot.name in apart:
                 beside.append(snapshot)
             else:
                 yield snapshot
 
     first = heapq.nsmallest(limit, competing(), key=rank_of(order))
-    return Selection([*beside, *first], count - len(beside) - len(first))
+    return Selection([*beside, *first], count - len(beside) - len(first), latest_ns)

@@ -18,6 +18,7 @@ number, :attr:`Settler.more`, until a scan, for which :attr:`Settler.depleted` a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from srwatchd.intake.folder import HotFolder
     from srwatchd.intake.mounts import Timing
     from srwatchd.intake.observation import Look
+    from srwatchd.intake.order import Selection
     from srwatchd.job import Snapshot
 
 __all__ = ["Doomed", "Ready", "Settler", "WaitReason", "Waiting"]
@@ -44,6 +46,8 @@ _STUCK: Final = frozenset({WaitReason.WRITER_OPEN, WaitReason.NO_MARKER, WaitRea
 """What only a writer or a person ends."""
 _DEPLETED: Final = 4
 """When this part of what is remembered has been claimed, the next files are wanted."""
+_PAST: Final = 256
+"""So many scans are remembered at most; of more every other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,27 @@ class Waiting:
     since: float
     snapshot: Snapshot | None
     detail: str = ""
+
+
+class _Past:
+    """Since when a file that was only counted has waited: since the first scan that saw its ctime or a later one."""
+
+    def __init__(self) -> None:
+        self._scans: list[tuple[int, float]] = []
+
+    def note(self, latest_ns: int | None, started: float) -> None:
+        """A scan has seen files up to this ctime; None when all of them are remembered."""
+        if latest_ns is None:
+            self._scans.clear()
+        elif not self._scans or latest_ns > self._scans[-1][0]:
+            self._scans.append((latest_ns, started))
+            if len(self._scans) > _PAST:
+                del self._scans[1::2]
+
+    def since(self, ctime_ns: int, now: float) -> float:
+        """When it was first counted; ``now`` for a file that no scan can have seen."""
+        index = bisect_left(self._scans, (ctime_ns, float("-inf")))
+        return self._scans[index][1] if index < len(self._scans) else now
 
 
 class Settler:
@@ -70,6 +95,7 @@ class Settler:
         """How many have been claimed since then."""
         self._news = False
         """Whether it brought anything."""
+        self._past = _Past()
         self._candidates: dict[str, Candidate] = {}
         self._due = NameQueue()
         self._ready = NameQueue()
@@ -144,22 +170,20 @@ class Settler:
         """
         self.more = max(self.more, self._take_over(snapshots, now, started))
 
-    def reconcile(
-        self, snapshots: Iterable[Snapshot], now: float, *, started: float | None = None, more: int = 0
-    ) -> None:
+    def reconcile(self, found: Selection, now: float, *, started: float | None = None) -> None:
         """Make a whole scan of the inbox the truth: forget what it did not see, take over what it did.
 
-        ``more``: how many files it saw besides. ``started`` defaults to now.
+        ``started`` defaults to now.
         """
         begin = now if started is None else started
-        shots = list(snapshots)
-        for snapshot in shots:
+        for snapshot in found.snapshots:
             if (known := self._candidates.get(snapshot.name)) is not None:
                 known.touched = max(known.touched, begin)
         self._sweep(begin)
         kept = len(self._candidates)
-        self.more = more + self._take_over(shots, now, begin)
+        self.more = found.more + self._take_over(found.snapshots, now, begin)
         self._taken, self._news = 0, len(self._candidates) > kept
+        self._past.note(found.latest_ns if self.more else None, begin)
 
     def apart(self) -> frozenset[str]:
         """The names of what is remembered besides those whose turn comes next, for :func:`~order.select`."""
@@ -205,7 +229,7 @@ class Settler:
     @property
     def oldest_since(self) -> float | None:
         """Since when the file that was seen first of all has been waiting (monotonic); None when there is none."""
-        return next((each.since for each in self._candidates.values()), None)  # they stand in the order they came
+        return min((each.since for each in self._candidates.values()), default=None)
 
     def waiting(self) -> Mapping[str, Waiting]:
         """Every file that is still in the inbox, and why."""
@@ -278,7 +302,8 @@ class Settler:
                 if self._full:
                     left_out += 1
                     continue
-                self._candidates[name] = Candidate(now, now, now, snapshot, reason=WaitReason.SETTLING)
+                since = self._past.since(snapshot.ctime_ns, now)
+                self._candidates[name] = Candidate(since, now, now, snapshot, reason=WaitReason.SETTLING)
                 self._due.put(name, now + self._timing.settle)
                 continue
             candidate.touched = now

@@ -17,10 +17,11 @@ import pytest
 from srwatchd.intake.inbox import Inbox
 from srwatchd.intake.look import NotAPlainFileError, look, prepare_leases
 from srwatchd.intake.mounts import Timing
+from srwatchd.intake.order import KNOWN_FILES, select
 from srwatchd.intake.scan import scan
 from srwatchd.intake.settle import Settler
 from srwatchd.intake.watch import Watcher
-from srwatchd.job import Record, Snapshot
+from srwatchd.job import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ class Loop:
 
     def rescan(self) -> None:
         started = time.monotonic()
-        found: list[Snapshot] = list(scan(self.inbox, self.folder))
+        found = select(scan(self.inbox, self.folder), order=self.folder.order, limit=KNOWN_FILES)
         self.scans += 1
         self.settler.reconcile(found, time.monotonic(), started=started)
 

@@ -83,7 +83,7 @@ class World:
 
     def scan(self, _: int) -> None:
         found = select(self.files.values(), order=self.folder.order, limit=LIMIT, apart=self.settler.apart())
-        self.settler.reconcile(found.snapshots, self.now, started=self.now, more=found.more)
+        self.settler.reconcile(found, self.now, started=self.now)
 
     def work(self, count: int) -> list[str]:
         """Look at what is due, claim as many of the ready ones, as the daemon does it; a scan when it is asked for."""

@@ -35,5 +35,5 @@ def test_order_what_stands_apart_takes_no_place():
 
 def test_order_few_are_all_selected():
     """Nothing is left out while there is room."""
-    assert select(iter(SHOTS), order="oldest", limit=4) == Selection(SHOTS, 0)
-    assert select(iter([]), order="oldest", limit=4) == Selection([], 0)
+    assert select(iter(SHOTS), order="oldest", limit=4) == Selection(SHOTS, 0, 4)
+    assert select(iter([]), order="oldest", limit=4) == Selection([])

@@ -6,6 +6,7 @@ from intake_standin import Folder, look, snapshot
 from srwatchd.intake.hints import Hint, HintKind
 from srwatchd.intake.mounts import Timing
 from srwatchd.intake.observation import Lease
+from srwatchd.intake.order import Selection
 from srwatchd.intake.settle import Doomed, Ready, Settler, WaitReason
 
 LOCAL = Timing(2.0, 60.0)
@@ -62,7 +63,7 @@ def test_settle_unknown_writer_or_bare_name_takes_the_full_time(first, kind):
 def test_settle_file_from_a_scan_needs_one_look():
     """The scan is the first of the two equal observations."""
     subject = settler()
-    subject.reconcile([snapshot()], 0.0)
+    subject.reconcile(Selection([snapshot()]), 0.0)
     assert subject.due(1.9) == []
     assert subject.due(2.0) == ["a.jpg"]
     assert subject.due(2.0) == []

@@ -8,6 +8,7 @@ from intake_standin import Folder, look, snapshot
 from srwatchd.intake.hints import Hint, HintKind
 from srwatchd.intake.mounts import Timing
 from srwatchd.intake.observation import Lease
+from srwatchd.intake.order import Selection
 from srwatchd.intake.settle import Ready, Settler, WaitReason
 
 LOCAL = Timing(2.0, 60.0)
@@ -42,7 +43,7 @@ def test_settle_ready_file_that_changes_is_not_ready():
     subject = settler()
     subject.observe(look(), 0.0)
     subject.observe(look(), 2.0)
-    subject.reconcile([snapshot(size=11)], 3.0)
+    subject.reconcile(Selection([snapshot(size=11)]), 3.0)
     assert subject.ready(3.0) == []
     subject.observe(look(size=11), 5.0)
     assert len(subject.ready(5.0)) == 1
@@ -53,9 +54,9 @@ def test_settle_ready_file_that_changes_is_not_ready():
 def test_settle_reconcile_forgets_what_is_gone_and_adds_what_is_new():
     """A scan is the truth, for everything that is older than the scan."""
     subject = settler()
-    subject.reconcile([snapshot("a"), snapshot("b")], 0.0)
+    subject.reconcile(Selection([snapshot("a"), snapshot("b")]), 0.0)
     subject.hinted(Hint(HintKind.CLOSED, "late.jpg"), 9.5)
-    subject.reconcile([snapshot("b"), snapshot("c")], 10.0, started=9.0)
+    subject.reconcile(Selection([snapshot("b"), snapshot("c")]), 10.0, started=9.0)
     assert set(subject.waiting()) == {"b", "c", "late.jpg"}
     assert len(subject) == 3
     subject.forget("b")
@@ -67,7 +68,7 @@ def test_settle_scan_does_not_overrule_a_later_look():
     """What a scan saw before the latest look is not news."""
     subject = settler()
     subject.observe(look(size=20), 5.0)
-    subject.reconcile([snapshot(size=10)], 6.0, started=4.0)
+    subject.reconcile(Selection([snapshot(size=10)]), 6.0, started=4.0)
     subject.observe(look(size=20), 7.0)
     assert subject.ready(7.0) == [Ready(snapshot(size=20))]
 
@@ -75,9 +76,9 @@ def test_settle_scan_does_not_overrule_a_later_look():
 def test_settle_lost_look_is_made_up_for_by_the_next_scan():
     """A name that was handed out and never observed is due again."""
     subject = settler()
-    subject.reconcile([snapshot()], 0.0)
+    subject.reconcile(Selection([snapshot()]), 0.0)
     assert subject.due(2.0) == ["a.jpg"]
-    subject.reconcile([snapshot()], 60.0)
+    subject.reconcile(Selection([snapshot()]), 60.0)
     assert subject.due(60.0) == ["a.jpg"]
 
 
@@ -87,15 +88,15 @@ def test_settle_claimed_file_is_not_reported_again():
     subject.observe(look(), 0.0)
     subject.observe(look(), 2.0)
     subject.reserve("a.jpg")
-    subject.reconcile([snapshot()], 2.5)
-    subject.reconcile([], 2.6)
+    subject.reconcile(Selection([snapshot()]), 2.5)
+    subject.reconcile(Selection([]), 2.6)
     assert reason(subject) is WaitReason.IN_WORK
     subject.observe(look(), 2.7)
     assert subject.ready(2.7) == []
     subject.claimed("a.jpg", 3.0)
-    subject.reconcile([snapshot()], 4.0, started=2.9)
+    subject.reconcile(Selection([snapshot()]), 4.0, started=2.9)
     assert subject.waiting() == {}
-    subject.reconcile([snapshot(inode=77)], 9.0)
+    subject.reconcile(Selection([snapshot(inode=77)]), 9.0)
     assert set(subject.waiting()) == {"a.jpg"}
 
 
@@ -164,7 +165,7 @@ def test_settle_ten_thousand_files_one_by_one():
     subject = settler()
     names = [f"{number:05}.jpg" for number in range(10_000)]
     shots = [snapshot(name, inode=number, ctime_ns=number) for number, name in enumerate(names)]
-    subject.reconcile(shots, 0.0)
+    subject.reconcile(Selection(shots), 0.0)
     due = subject.due(2.0, limit=6000) + subject.due(2.0)
     assert len(due) == 10_000
     for shot in shots:
@@ -180,7 +181,7 @@ def test_settle_ten_thousand_files_one_by_one():
 def test_settle_looks_come_in_the_folders_order():
     """Of many new files the ones that go first are looked at first, however the scan found them."""
     subject, sizes = settler(order="smallest"), {"a": 12, "b": 14, "c": 11, "d": 13}
-    subject.reconcile([snapshot(name, size=size) for name, size in sizes.items()], 0.0)
+    subject.reconcile(Selection([snapshot(name, size=size) for name, size in sizes.items()]), 0.0)
     assert subject.due(2.0, limit=3) == ["c", "a", "d"]
     assert subject.due(2.0) == ["b"]
 
@@ -188,13 +189,13 @@ def test_settle_looks_come_in_the_folders_order():
 def test_settle_remembers_no_more_than_its_limit():
     """However much is told in whatever way; what it leaves out is a number, and the next scan brings it."""
     subject, shots = Settler(LOCAL, Folder(), limit=4), [snapshot(f"{number:03}") for number in range(100)]
-    subject.reconcile(shots[:4], 0.0, more=96)
+    subject.reconcile(Selection(shots[:4], 96), 0.0)
     assert (len(subject), subject.more, subject.depleted) == (4, 96, False)
     subject.seen(shots, 1.0, started=1.0)
     for shot in shots:
         subject.hinted(Hint(HintKind.CLOSED, shot.name), 2.0)
     assert len(subject) == 8
-    subject.reconcile(shots[:4], 10.0, more=96)
+    subject.reconcile(Selection(shots[:4], 96), 10.0)
     assert (len(subject), subject.more) == (4, 96)
     for now in (12.0, 14.0):
         for shot in shots[:4]:
@@ -203,7 +204,7 @@ def test_settle_remembers_no_more_than_its_limit():
     subject.reserve(verdict.snapshot.name)
     subject.claimed(verdict.snapshot.name, 14.0)
     assert subject.depleted
-    subject.reconcile(shots[1:5], 20.0, more=95)
+    subject.reconcile(Selection(shots[1:5], 95), 20.0)
     assert list(subject.waiting()) == ["001", "002", "003", "004"]
     assert not subject.depleted
 
@@ -219,13 +220,28 @@ def test_settle_a_hint_that_finds_no_room_is_told_by_a_scan():
 def test_settle_what_waits_for_a_person_stands_apart():
     """It keeps no other file from its turn; half as many at most."""
     subject, shots = Settler(LOCAL, Folder(), limit=4), [snapshot(name) for name in "abcd"]
-    subject.reconcile(shots, 0.0, more=9)
+    subject.reconcile(Selection(shots, 9), 0.0)
     assert subject.apart() == frozenset()
     for name in "abc":
         subject.observe(look(name, readable=False), 2.0)
     assert subject.apart() == {"a", "b"}
     assert subject.expecting
-    subject.reconcile(shots, 60.0, more=9)
+    subject.reconcile(Selection(shots, 9), 60.0)
     assert not subject.expecting
-    subject.reconcile([*shots, snapshot("e")], 120.0, more=8)
+    subject.reconcile(Selection([*shots, snapshot("e")], 8), 120.0)
     assert subject.expecting
+
+
+def test_settle_a_file_that_was_only_counted_has_waited_all_the_while():
+    """Since the first scan that can have seen it; not one that came later, and not once all are remembered."""
+    subject = Settler(LOCAL, Folder(), limit=2)
+    old, new = [snapshot(f"{number}", ctime_ns=number) for number in range(6)], snapshot("new", ctime_ns=9)
+    subject.reconcile(Selection(old[:2], 4, 5), 10.0)
+    subject.reconcile(Selection(old[2:4], 2, 5), 100.0)
+    subject.reconcile(Selection(old[4:5], 2, 9), 200.0)
+    assert {name: each.since for name, each in subject.waiting().items()} == {"4": 10.0}
+    assert subject.oldest_since == 10.0
+    subject.reconcile(Selection([*old[5:], new, snapshot("newer", ctime_ns=10)]), 300.0)
+    assert {name: each.since for name, each in subject.waiting().items()} == {"5": 10.0, "new": 200.0, "newer": 300.0}
+    subject.reconcile(Selection([snapshot("late", ctime_ns=1)]), 400.0)
+    assert subject.oldest_since == 400.0
