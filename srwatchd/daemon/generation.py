@@ -50,8 +50,8 @@ _ONCE_POLL: Final = 0.2
 _OPEN_SECONDS: Final = 10.0
 _TASKS_SECONDS: Final = 2.0
 _STALLED_SECONDS: Final = 60.0
-_LEAST_KNOWN_FILES: Final = 512
-"""What each folder remembers at least, of what they share."""
+_LEAST_KNOWN_FILES: Final = 2048
+"""What each folder remembers at least, of what they share; the fewer, the more scans of a large backlog."""
 
 
 class Generation:

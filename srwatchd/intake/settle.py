@@ -44,7 +44,7 @@ _PAUSE: Final = 0.03
 """The shortest time between two looks at one file, and how long a bare creation waits for its close."""
 _STUCK: Final = frozenset({WaitReason.WRITER_OPEN, WaitReason.NO_MARKER, WaitReason.UNREADABLE, WaitReason.UNMOVABLE})
 """What only a writer or a person ends."""
-_DEPLETED: Final = 4
+_DEPLETED: Final = 2
 """When this part of what is remembered has been claimed, the next files are wanted."""
 _PAST: Final = 256
 """So many scans are remembered at most; of more every other one."""

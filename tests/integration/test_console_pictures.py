@@ -194,7 +194,8 @@ def test_figures_of_both(site):
     """Prometheus reads the daemon's very figures and the console's own, counted by route."""
     parser = pytest.importorskip("prometheus_client.parser")
     _, console = site
-    job = console.job("plain.png", "delivered")
+    for name in ("clear.webp", "swapped.png", "plain.png"):
+        job = console.job(name, "delivered")
     answered(console, job, "thumbnail")
     console.client.get("/api/v1/nothing-like-this")
     answer = console.client.get("/metrics")

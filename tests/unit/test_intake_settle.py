@@ -200,12 +200,13 @@ def test_settle_remembers_no_more_than_its_limit():
     for now in (12.0, 14.0):
         for shot in shots[:4]:
             subject.observe(dataclasses.replace(look(), snapshot=shot), now)
-    (verdict,) = subject.ready(14.0, limit=1)
-    subject.reserve(verdict.snapshot.name)
-    subject.claimed(verdict.snapshot.name, 14.0)
+    for verdict in subject.ready(14.0, limit=2):
+        assert not subject.depleted
+        subject.reserve(verdict.snapshot.name)
+        subject.claimed(verdict.snapshot.name, 14.0)
     assert subject.depleted
-    subject.reconcile(Selection(shots[1:5], 95), 20.0)
-    assert list(subject.waiting()) == ["001", "002", "003", "004"]
+    subject.reconcile(Selection(shots[2:6], 94), 20.0)
+    assert list(subject.waiting()) == ["002", "003", "004", "005"]
     assert not subject.depleted
 
 

@@ -23,7 +23,7 @@ __all__ = ["measure"]
 _MODEL: Final = "fsrcnn_x2"
 _SCALE: Final = 2
 _EDGE: Final = 16
-_COUNTS: Final = (100, 1_000, 10_000, 100_000)
+_COUNTS: Final = (100, 1_000, 10_000, 100_000, 1_000_000)
 _QUICK: Final = (20,)
 _DRAINED: Final = 10_000
 """Up to this many are all enlarged; of more only the first."""
