@@ -82,3 +82,12 @@ def memory_path(tmp_path):
         return
     with tempfile.TemporaryDirectory(dir=_MEMORY) as made:
         yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def unmeasured():
+    """No coverage of the processes that a module starts, which doubles their time: others reach the same lines."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
+            patch.delenv(name)
+        yield

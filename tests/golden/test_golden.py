@@ -16,7 +16,7 @@ import cases
 import daemon
 import pictures
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unmeasured")]
 ENGINES = ("opencv", "openvino")
 MODELS = sorted(name for name in ("fsrcnn_x2", "fsrcnn_x3") if name in find_models(None))
 SET = {case.name: case for case in cases.cases()}

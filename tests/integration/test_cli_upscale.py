@@ -195,10 +195,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_made(tmp_path, status
     (tmp_path / "a.png").write_bytes(png())
     folder = f"{{id: a, inbox: in, done: done, error: error, model: {MODEL}}}"
     (tmp_path / "npu.yaml").write_text(f"engine: {{device: npu}}\nfolders: [{folder}]\n")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command("upscale", ".", *words), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command("upscale", ".", *words), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, bool(done.stderr)) == (status, True)
     assert not [name for name in files_below(tmp_path) if "_x" in name]
 

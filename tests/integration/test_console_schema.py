@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 pytestmark = [
+    pytest.mark.usefixtures("unmeasured"),
     pytest.mark.slow,
     pytest.mark.timeout(400),  # some hundred requests, each made up
 ]

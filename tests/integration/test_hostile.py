@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parent))
 import commands
 import hostile_files
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unmeasured")]
 
 NAMES = [
     "new\nline.png", "escape\x1b[31mred.png", "bell\x07.png", "tab\t.png", "back\\slash.png", "quote'\".png",

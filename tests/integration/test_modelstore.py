@@ -36,9 +36,7 @@ def staged(store, name="net", content=b"a network"):
 def test_a_crash_leaves_the_old_state_or_the_new_one(tmp_path, verb):
     """Killed before every step on the disk: the model is whole or it is not there, and the next command just works."""
     words = [sys.executable, driver.__file__, str(tmp_path), verb]
-    answer = subprocess.run(
-        words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True
-    )
+    answer = subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
     steps = [json.loads(line) for line in answer.stdout.splitlines()]
     assert steps[-1]["lived"]
     assert len(steps) > 5, "nothing was interrupted"
