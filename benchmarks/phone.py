@@ -54,7 +54,7 @@ def deliver(root: Path, *, model: str) -> tuple[Path, dict[str, Any]]:
     config.write_text(
         f"folders: [{{id: phone, inbox: in, done: done, error: error, model: {model}}}]\n", encoding="utf-8"
     )
-    command = [sys.executable, "-m", "srwatchd"]
+    command = [sys.executable, "-P", "-m", "srwatchd"]
     subprocess.run([*command, "init", str(root)], check=True, stdout=subprocess.DEVNULL)
     make_picture(root / "in" / "IMG_0001.jpg")
     subprocess.run([*command, "once", "--config", str(config)], check=True)

@@ -53,7 +53,7 @@ class Pair:
         self._log = (folder / "log").open("ab")
 
     def __enter__(self) -> Self:
-        words = [sys.executable, "-m", "srwatchd"]
+        words = [sys.executable, "-P", "-m", "srwatchd"]
         config = ["--config", str(self._config)]
         self._console = subprocess.Popen(
             [*words, "console", *config, "--port", "0"], stderr=self._log, stdout=subprocess.PIPE

@@ -59,7 +59,7 @@ def installed_command() -> str:
     """The installed command: beside this interpreter, or on the path, or else this interpreter's module."""
     beside = Path(sys.executable).parent / "srwatchd"
     found = str(beside) if beside.exists() else shutil.which("srwatchd")
-    return shlex.quote(found) if found else shlex.join([sys.executable, "-m", "srwatchd"])
+    return shlex.quote(found) if found else shlex.join([sys.executable, "-P", "-m", "srwatchd"])
 
 
 if __name__ == "__main__":

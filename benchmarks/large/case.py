@@ -80,7 +80,7 @@ def play(case: Case, source: Path, root: Path, *, interface: _Interface | None, 
     try:
         with contextlib.ExitStack() as held:
             held.enter_context(_borrowed(source, root))
-            words = [sys.executable, "-m", "srwatchd", "run", "--config", str(root / "srwatchd.yaml")]
+            words = [sys.executable, "-P", "-m", "srwatchd", "run", "--config", str(root / "srwatchd.yaml")]
             if interface is not None:
                 group = held.enter_context(Group(interface, int(case.limit * _ALLOWED)))
                 words, result.peaks = group.command(words), group.peaks

@@ -131,8 +131,7 @@ class Box:
 
 def test_what_is_installed_lives_without_a_network(tmp_path):
     """Local sockets only, from the first command to the last."""
-    box = Box(tmp_path / "box", [sys.executable, "-m", "srwatchd"])
-    box.options["env"]["PYTHONPATH"] = str(ROOT)
+    box = Box(tmp_path / "box", [sys.executable, "-P", "-m", "srwatchd"])
     box.live()
     assert box.sizes() == [(48, 32), (2700, 2100)]
     assert box.families() == {"AF_UNIX"}

@@ -81,7 +81,7 @@ def works(*words: str) -> bool:
 @functools.cache
 def others_can() -> bool:
     """Whether another user can run this Python at all; asked by a shell, as setpriv itself is still root's."""
-    return works(*_USER, "--", "sh", "-c", '"$0" -c "import srwatchd.cli, click, structlog"', sys.executable)
+    return works(*_USER, "--", "sh", "-c", '"$0" -P -c "import srwatchd.cli, click, structlog"', sys.executable)
 
 
 def as_daemon(folder: str) -> list[str]:
@@ -109,7 +109,7 @@ def start_daemon(site: Site, folder: str, times: dict[str, str]) -> None:
     state.mkdir()
     os.chown(state, DAEMON.uid, DAEMON.uid)
     env = {key: value for key, value in site.servers.env.items() if not key.startswith(("COVERAGE", "COV_"))}
-    words = [*as_daemon(folder), sys.executable, "-m", "srwatchd", "run", "--config", str(config)]
+    words = [*as_daemon(folder), sys.executable, "-P", "-m", "srwatchd", "run", "--config", str(config)]
     with (top / f"{folder}.log").open("wb") as log:
         site.daemons.append(subprocess.Popen(words, cwd=ROOT, env=env, stdout=log, stderr=log))
 
@@ -277,7 +277,7 @@ def test_an_overwritten_picture_is_processed_as_one_of_the_two(site):
 def test_the_doctor_finds_the_share_in_order(site):
     """The document's layout has no warning about the share, and the doctor says whose log it is."""
     config = site.servers.top / "scans.yaml"
-    words = [*as_daemon("scans"), sys.executable, "-m", "srwatchd", "doctor", "--config", str(config), "--json"]
+    words = [*as_daemon("scans"), sys.executable, "-P", "-m", "srwatchd", "doctor", "--config", str(config), "--json"]
     answer = subprocess.run(words, cwd=ROOT, env=site.servers.env, capture_output=True, text=True, check=False)
     about = [each for each in json.loads(answer.stdout)["findings"] if each["topic"] == "share"]
     assert about

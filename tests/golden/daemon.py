@@ -101,7 +101,7 @@ def served(root: Path, sources: dict[str, Iterable[Case | Document]], *, engine:
     config = {"version": 1, "engine": {"name": engine}, "folders": folders}
     (root / "srwatchd.yaml").write_text(json.dumps(config))
     run = subprocess.run(
-        [sys.executable, "-m", "srwatchd", "once", "--config", str(root / "srwatchd.yaml")],
+        [sys.executable, "-P", "-m", "srwatchd", "once", "--config", str(root / "srwatchd.yaml")],
         cwd=ROOT, capture_output=True, text=True, timeout=280, check=False, env={**os.environ, "PYTHONWARNINGS": ""},
     )  # fmt: skip
     return Served(root, run.returncode, run.stderr + run.stdout, model, scale)

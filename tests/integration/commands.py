@@ -37,7 +37,8 @@ def _quickest():
 
 
 def command(*words):
-    return [sys.executable, "-m", "srwatchd", *map(str, words)]
+    """The command of the package that is installed: with ``-P``, as the checkout would go first in its own folder."""
+    return [sys.executable, "-P", "-m", "srwatchd", *map(str, words)]
 
 
 def srwatchd(*words, **options):

@@ -118,7 +118,7 @@ def test_once_leaves_what_must_not_be_touched(tmp_path, why):
     service.drop("a", "one.png", png())
     if why == "paused":
         done = subprocess.run(
-            [sys.executable, "-m", "srwatchd", "pause", "--config", str(service.config)], cwd=ROOT, check=False
+            [sys.executable, "-P", "-m", "srwatchd", "pause", "--config", str(service.config)], cwd=ROOT, check=False
         )
         assert done.returncode == 0
     if why == "gone":
@@ -193,7 +193,7 @@ def test_a_source_that_may_not_be_read(tmp_path):
             parent.chmod(parent.stat().st_mode | 0o055)
     os.chown(tmp_path, 65534, 65534)
     try:
-        words = [sys.executable, "-c", "import srwatchd.cli"]
+        words = [sys.executable, "-P", "-c", "import srwatchd.cli"]
         subprocess.run(words, cwd=ROOT, user=65534, group=65534, extra_groups=[], check=True)
     except (PermissionError, subprocess.CalledProcessError):
         pytest.skip("another user cannot run this interpreter")
