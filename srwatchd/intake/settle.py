@@ -343,4 +343,4 @@ class Settler:
     @property
     def _full(self) -> bool:
         """Whether nothing more is remembered before a scan has told what to forget."""
-        return len(self._candidates) >= 2 * self._limit
+        return len(self._candidates) >= self._limit + self._limit // 2

@@ -194,7 +194,7 @@ def test_settle_remembers_no_more_than_its_limit():
     subject.seen(shots, 1.0, started=1.0)
     for shot in shots:
         subject.hinted(Hint(HintKind.CLOSED, shot.name), 2.0)
-    assert len(subject) == 8
+    assert len(subject) == 6
     subject.reconcile(Selection(shots[:4], 96), 10.0)
     assert (len(subject), subject.more) == (4, 96)
     for now in (12.0, 14.0):
@@ -212,10 +212,10 @@ def test_settle_remembers_no_more_than_its_limit():
 
 def test_settle_a_hint_that_finds_no_room_is_told_by_a_scan():
     """It is not forgotten that something is there."""
-    subject = Settler(LOCAL, Folder(), limit=1)
-    for name in "abc":
+    subject = Settler(LOCAL, Folder(), limit=2)
+    for name in "abcd":
         subject.hinted(Hint(HintKind.CLOSED, name), 0.0)
-    assert (list(subject.waiting()), subject.more) == (["a", "b"], 1)
+    assert (list(subject.waiting()), subject.more) == (["a", "b", "c"], 1)
 
 
 def test_settle_what_waits_for_a_person_stands_apart():
