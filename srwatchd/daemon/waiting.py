@@ -44,7 +44,7 @@ _TRANSITORY: Final = frozenset(
 _STILL_IN_INBOX: Final = frozenset({Verdict.DECLINED, Verdict.RELEASED, Verdict.HELD})
 _AT_ONCE: Final = frozenset({WaitReason.UNREADABLE, WaitReason.UNMOVABLE})
 _IN_TURN: Final = frozenset({WaitReason.QUEUED, WaitReason.IN_WORK})
-MOST_SHOWN: Final = 1000
+_MOST_SHOWN: Final = 1000
 
 
 def concerns_source(error: HostError, source: Collection[str]) -> bool:
@@ -86,7 +86,7 @@ def waiting_files(
         if (now - waiting.since >= older_than or waiting.reason in _AT_ONCE)
         and not (waiting.reason is WaitReason.IN_WORK and name in running)
     )
-    first = heapq.nsmallest(MOST_SHOWN, shown, key=lambda each: (each[1].reason in _IN_TURN, each[1].since))
+    first = heapq.nsmallest(_MOST_SHOWN, shown, key=lambda each: (each[1].reason in _IN_TURN, each[1].since))
     return [
         {
             "name": name,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["KNOWN_FILES", "Selection", "rank_of", "select"]
 
 KNOWN_FILES: Final = 8192
-"""As many files of an inbox are remembered at a time, about a kilobyte each; the others only counted."""
+"""As many files in inboxes are remembered at a time, about a kilobyte each; the others are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
