@@ -117,7 +117,7 @@ class Daemon:
                 self._notifier.stopping("stopping")
                 for task in tasks:
                     task.cancel()
-                upkeep.close()
+                await upkeep.close()
                 await lasting.hooks.close(_HOOKS_SECONDS)
                 await control.close()
                 _record(ledger, Entry("daemon.stopped"))

@@ -32,6 +32,7 @@ __all__ = ["Upkeep", "retire_segments"]
 _log = structlog.get_logger("srwatchd.upkeep")
 _LEDGER_SECONDS: Final = 600.0
 _STARTING_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 2.0
 
 
 class Upkeep:
@@ -85,8 +86,11 @@ class Upkeep:
             _log.warning("no figures", reason=error.message, hint=error.hint)
         self._unwritten = error.message
 
-    def close(self) -> None:
-        """End the thread; does not wait for a disk that hangs."""
+    async def close(self) -> None:
+        """Finish what is being written, so that no half of it is left; does not wait for a disk that hangs."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._lane.run_last(lambda: None)
         self._lane.close()
 
     async def _bound_ledger(self, audit: Audit) -> None:
