@@ -147,7 +147,7 @@ def test_files_and_a_folder_are_dropped_enlarged_and_looked_at(page, service, tm
     assert f"{320 * scale:,} \u00d7 {200 * scale:,}" in page.locator(".facts").inner_text().replace("\u00a0", " ")
 
     page.get_by_role("button", name="8 screen pixels").click()
-    assert page.locator(".stage canvas").get_attribute("data-scale") == "8.0000"
+    wait_for(lambda: page.locator(".stage canvas").get_attribute("data-scale") == "8.0000")  # at the next frame
     box = page.locator(".stage canvas").bounding_box()
     page.mouse.move(box["x"] + 300, box["y"] + 100)
     page.mouse.wheel(0, 400)
