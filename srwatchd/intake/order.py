@@ -54,6 +54,7 @@ def select(
     count = latest_ns = 0
 
     def competing() -> Iterator[Snapshot]:
+        """All that do not stand apart; counts every one."""
         nonlocal count, latest_ns
         for snapshot in snapshots:
             count += 1
