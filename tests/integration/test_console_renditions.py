@@ -135,10 +135,13 @@ def test_what_nobody_waits_for_is_not_begun(folder):
         for each in asking:
             each.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-        assert renditions.in_flight == count
+        left = [each for each in renditions._makings.values() if not each.task.done()]
+        assert all(each.begun for each in left)
+        begun = renditions.counts.made + len(left)  # a fast worker may have begun its second one before we looked
+        assert count <= begun < len(asking)
         assert (await looked_at(renditions, path, View(100)))[0] == (100, 100)
         await until(lambda: not renditions.in_flight)
-        assert renditions.counts.made == count
+        assert renditions.counts.made == begun
 
     within(folder, use)
 
