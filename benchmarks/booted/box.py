@@ -24,6 +24,12 @@ __all__ = ["COMMAND", "CONFIG", "UNIT", "Box", "Layout"]
 COMMAND: Final = "/opt/srwatchd/bin/srwatchd"
 CONFIG: Final = "/etc/srwatchd/srwatchd.yaml"
 UNIT: Final = "srwatchd.service"
+_WORKERS: Final = """
+for p in /proc/[0-9]*; do
+    tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'srwatchd.worker {role}' && basename $p
+done
+true
+"""
 _START_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 25.0
@@ -104,6 +110,14 @@ class Box:
     def pid(self) -> int:
         """The daemon's process inside the machine; 0 while there is none."""
         return int(self.machine.shows(UNIT, "MainPID")["MainPID"])
+
+    def workers(self, role: str = "") -> list[int]:
+        """The daemon's workers of a role, or all, inside the machine."""
+        return [int(word) for word in self.machine.run("sh", "-c", _WORKERS.format(role=role)).split()]
+
+    def kill(self, name: str, *pids: int) -> None:
+        """Send a signal to processes of the machine."""
+        self.machine.run("sh", "-c", f"kill -{name} {' '.join(map(str, pids))}", check=False)
 
     def restarts(self) -> int:
         """How often systemd has started it again."""

@@ -187,8 +187,9 @@ class Machine:
         if not self._init:
             children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
             for child in children.read_text().split():
-                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                    self._init = int(child)
+                with contextlib.suppress(OSError):  # one that mounts a disk has ended meanwhile
+                    if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                        self._init = int(child)
         return bool(self._init) and self.run("systemctl", "is-system-running", check=False) in ("running", "degraded")
 
     @property

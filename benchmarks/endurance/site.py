@@ -111,9 +111,13 @@ class Site:
         return sum(entry["event.action"] == action for entry in self.entries())
 
     def waiting(self) -> int:
-        """How many sources are in the inbox or claimed, as the disk shows it."""
-        seen = files_below(self.inbox)
-        return sum(name.split("/")[0] != PRIVATE or name.endswith(".src") for name in seen)
+        """How many sources are in the inbox or claimed, as the disk shows it; also one that is just being moved."""
+        before = self._dropped()
+        claimed = list(self.private.glob("*.src"))
+        return len(before | self._dropped()) + len(claimed)
+
+    def _dropped(self) -> set[str]:
+        return {name for name in files_below(self.inbox) if name.split("/")[0] != PRIVATE}
 
 
 def files_below(root: Path) -> list[str]:

@@ -14,6 +14,9 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
 from commands import PATIENCE, ROOT, command, wait_for
 
+from srwatchd.control.socket import call
+from srwatchd.errors import FatalError
+
 __all__ = ["CHROMIUM", "Namespace", "Service", "dropped", "missing"]
 
 CHROMIUM = shutil.which("chromium")
@@ -81,9 +84,9 @@ class Service:
     def __enter__(self):
         with self._stack:
             self.daemon = self._stack.enter_context(self._process("run"))
-            wait_for((self.folder / "var" / "control.sock").exists)
-            console = self._stack.enter_context(self._process("console", "--port", "0", stdout=subprocess.PIPE))
-            said = console.stdout.readline().decode()
+            wait_for(self._status)
+            self.console = self._stack.enter_context(self._process("console", "--port", "0", stdout=subprocess.PIPE))
+            said = self.console.stdout.readline().decode()
             found = re.search(r"http://\S+", said)
             assert found, (self.folder / "console.log").read_text()
             self.url = found[0].rstrip("/")
@@ -92,6 +95,36 @@ class Service:
 
     def __exit__(self, *_):
         self._stack.close()
+
+    def _status(self):
+        """What the daemon says; None before it serves its folders."""
+        assert self.daemon.poll() is None, (self.folder / "run.log").read_text()
+        with contextlib.suppress(FatalError):
+            return call(self.folder / "var" / "control.sock", "status")
+        return None
+
+    @contextlib.contextmanager
+    def held_at_a_tile(self, name):
+        """A picture is enlarged no further than its first tiles."""
+
+        def working():
+            told = self._status()
+            begun = any(each["name"] == name and each["done"] for each in told["jobs"]["running"])
+            return [each["pid"] for each in told["workers"] if each["role"] == "infer"] if begun else None
+
+        with _stopped(wait_for(working)):
+            yield
+
+    @contextlib.contextmanager
+    def import_held(self):
+        """The model that comes in is tried no further."""
+
+        def trying():
+            children = Path(f"/proc/{self.console.pid}/task/{self.console.pid}/children").read_text().split()
+            return [int(pid) for pid in children if b"importchild" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+        with _stopped(wait_for(trying)):  # not before its exec, for which the console stands still
+            yield
 
     def stop_daemon(self):
         """The daemon ends in order; the console goes on."""
@@ -110,6 +143,18 @@ class Service:
             process.wait(PATIENCE)
             if process.stdout:
                 process.stdout.close()
+
+
+@contextlib.contextmanager
+def _stopped(pids):
+    """These processes stand still."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def dropped(page, selector, paths):

@@ -6,22 +6,27 @@ time and shorter than the grace of the folder.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import random
+import re
+import signal
 import struct
-import subprocess
 import sys
 import time
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from commands import wait_for
 from share_servers import ANNA, BERT, PASSWORD, User
 from smb_client import SmbClient
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
-    from pathlib import Path
 
     from share_servers import Servers
 
@@ -62,6 +67,10 @@ class Stage:
     def wait(self) -> None:
         time.sleep(self.pause)
 
+    def let_go(self, name: str) -> None:
+        """Wait until no server has the picture open any more."""
+        wait_for(lambda: str(self.inbox() / name) not in opened())
+
     def samba(self, user: User = ANNA) -> SmbClient:
         return SmbClient(self.servers.ports["smb"], user.name, PASSWORD)
 
@@ -87,6 +96,22 @@ class Scene:
 
 def done(answer: subprocess.CompletedProcess[str], *, code: int = 0) -> None:
     assert answer.returncode == code, answer.stdout + answer.stderr
+
+
+def opened() -> set[str]:
+    """What every process of this machine has open."""
+    found = set()
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(link))
+    return found
+
+
+def written(pid: int) -> int:
+    """How many bytes a process has written, to sockets, too."""
+    counted = re.search(r"wchar: (\d+)", Path(f"/proc/{pid}/io").read_text())
+    assert counted
+    return int(counted[1])
 
 
 # -- Samba ---------------------------------------------------------------------------------------------------------
@@ -141,6 +166,7 @@ def smb_comes_back(stage: Stage, name: str, content: bytes) -> None:
     client = stage.samba()
     client.open(f"in/{name}").write(content[:100_000])
     client.die()
+    stage.let_go(name)
     stage.wait()
     with stage.samba() as again:
         file = again.open(f"in/{name}", existing=True)
@@ -203,12 +229,9 @@ def rsync_in_place(stage: Stage, name: str, content: bytes) -> None:
 
 def rsync_interrupted(stage: Stage, name: str, content: bytes) -> None:
     """Killed on the way; `--partial` puts what there is under the final name."""
-    words = ("--partial", "--bwlimit=40")
-    try:
-        stage.servers.rsync(stage.local(name, content), name, *words, timeout=3.0)
-    except subprocess.TimeoutExpired:
-        return
-    raise AssertionError("rsync was quicker than its limit")
+    file, words = stage.local(name, content), ("--partial", "--bwlimit=20")
+    done(stage.servers.rsync(file, name, *words, until=lambda pid: written(pid) > 60_000), code=-signal.SIGKILL)
+    wait_for((stage.inbox() / name).exists)
 
 
 def rsync_resumed(stage: Stage, name: str, content: bytes) -> None:
@@ -221,7 +244,13 @@ def ftp_put(stage: Stage, name: str, content: bytes) -> None:
 
 
 def ftp_interrupted(stage: Stage, name: str, content: bytes) -> None:
-    done(stage.servers.curl(stage.local(name, content), name, "--limit-rate", "60k", "--max-time", "2"), code=28)
+    file, arrived, words = stage.local(name, content), stage.inbox() / name, ("--limit-rate", "20k")
+
+    def begun(_: int) -> bool:
+        return arrived.exists() and arrived.stat().st_size > 60_000
+
+    done(stage.servers.curl(file, name, *words, until=begun), code=-signal.SIGKILL)
+    stage.let_go(name)
 
 
 def ftp_resumed(stage: Stage, name: str, content: bytes) -> None:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["ANNA", "BERT", "DAEMON", "PASSWORD", "Servers", "User", "missing", "remains", "snippet"]
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "shares.md"
 PASSWORD = "a-test-on-loopback"  # noqa: S105 - of users that exist in one test's folder only
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _WRAPPER = "libnss_wrapper.so"
 _SBIN = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
@@ -76,7 +76,8 @@ class Servers:
         self.top = top
         self.private = top / "private"
         self.log = top / "samba-audit"
-        self.ports = {name: _free_port() for name in ("smb", "ssh", "rsync", "ftp")}
+        self._held = {name: _held_port() for name in ("smb", "ssh", "rsync", "ftp")}
+        self.ports: dict[str, int] = {name: held.getsockname()[1] for name, held in self._held.items()}
         self._started: list[subprocess.Popen[bytes]] = []
         self._clean = contextlib.ExitStack()
 
@@ -128,6 +129,8 @@ class Servers:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        for held in self._held.values():
+            held.close()
 
     def _start(self, name: str, *words: str | Path) -> None:
         with (self.private / f"{name}.out").open("wb") as out:
@@ -257,21 +260,39 @@ class Servers:
             words += ["-o", option]
         return self.run(*words, f"{user.name}@127.0.0.1", input=commands)
 
-    def rsync(self, source: Path, name: str, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    def rsync(
+        self, source: Path, name: str, *options: str, until: Callable[[int], bool] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """One file to the module; the sender has no users."""
         target = f"rsync://127.0.0.1:{self.ports['rsync']}/in/{name}"
-        return self.run("rsync", "--chmod=D2775,F664", *options, source, target, env=os.environ, **more)
+        return self._send("rsync", "--chmod=D2775,F664", *options, source, target, until=until)
 
-    def curl(self, source: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    def curl(
+        self, source: Path, name: str, *options: str, until: Callable[[int], bool] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """One file to the FTP server."""
         target = f"ftp://127.0.0.1:{self.ports['ftp']}/srwatchd/scans/in/{quote(name)}"
-        return self.run("curl", "-sS", "-T", source, *options, target, env=os.environ)
+        return self._send("curl", "-sS", "-T", source, *options, target, until=until)
+
+    def _send(self, *words: str | Path, until: Callable[[int], bool] | None) -> subprocess.CompletedProcess[str]:
+        """A client to its end, or killed on the way as soon as ``until``, asked with its process id, is true."""
+        if until is None:
+            return self.run(*words, env=os.environ)
+        with subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+            try:
+                while client.poll() is None and not until(client.pid):
+                    time.sleep(0.02)
+            finally:
+                client.kill()
+        return subprocess.CompletedProcess(client.args, client.returncode, "", "")
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def _held_port() -> socket.socket:
+    """A port that nobody is given as long as this is open; a server that asks for it, and reuses addresses, gets it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 def remains(top: Path) -> Iterator[str]:

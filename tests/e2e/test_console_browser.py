@@ -15,7 +15,7 @@ from networks import Shape
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
 sys.path.append(str(Path(__file__).parent))
 from browser_bench import Namespace, Service, dropped, missing
-from commands import ROOT, command, png, small_model, small_scale, wait_for
+from commands import PATIENCE, ROOT, command, png, small_model, small_scale, wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,7 +59,9 @@ def chromium(tmp_path_factory, namespace):
     program = namespace.browser(tmp_path_factory.mktemp("browser"))
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            executable_path=program,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+            timeout=PATIENCE * 1000,
         )
         yield browser
         browser.close()
@@ -69,7 +71,7 @@ def chromium(tmp_path_factory, namespace):
 def profile(chromium, service):
     """A fresh profile. Nothing in it asks for anything elsewhere, nor writes an error but of a refused request."""
     made = chromium.new_context(locale="en-GB", base_url=service.url, viewport={"width": 1440, "height": 900})
-    made.set_default_timeout(30_000)
+    made.set_default_timeout(PATIENCE * 1000)
     elsewhere, errors = [], []
     made.on("request", lambda asked: asked.url.startswith((service.url, "blob:")) or elsewhere.append(asked.url))
     made.on("console", lambda said: said.type in ("error", "warning") and errors.append(said.text))
@@ -101,20 +103,22 @@ def put(service, name, content, folder="photos"):
     (place / ".coming").rename(place / name)
 
 
-def job_of(page, name):
+def job_of(page, name, patience=PATIENCE):
     """The newest job of a name, once it has ended."""
     script = """async (name) => {
         const {jobs} = await (await fetch(`/api/v1/jobs?q=${encodeURIComponent(name)}`)).json();
         return jobs.find((job) => job.outcome !== "running" && job.outcome !== "released") ?? null;
     }"""
-    return wait_for(lambda: page.evaluate(script, name))
+    return wait_for(lambda: page.evaluate(script, name), patience)
 
 
 def colours(page):
-    """How many colours the viewer shows: one until something is drawn."""
+    """How many colours the viewer shows: one until something is drawn. A copy is read: of twice the same it warns."""
     return page.evaluate("""() => {
         const canvas = document.querySelector(".stage canvas");
-        const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+        copy.drawImage(canvas, 0, 0);
+        const {data} = copy.getImageData(0, 0, canvas.width, canvas.height);
         const seen = new Set();
         for (let at = 0; at < data.length; at += 404) seen.add(data.slice(at, at + 4).join());
         return seen.size;
@@ -166,11 +170,11 @@ def test_files_and_a_folder_are_dropped_enlarged_and_looked_at(page, service, tm
 def test_the_tiles_of_a_picture_in_work_fill(page, service):
     """The queue is live: a slow picture appears with its tiles, and is among the results when it is through."""
     put(service, "slow.png", png(700, 500), "posters")
-    page.wait_for_selector(".running li")
-    wait_for(lambda: page.locator(".tiles .done").count() >= 1)
-    assert "Enlarge" in page.locator(".running li").inner_text()
-    page.locator(".card", has_text="slow.png").wait_for(timeout=90_000)
-    wait_for(lambda: page.locator(".running li").count() == 0)
+    slow = page.locator(".running li", has_text="slow.png")
+    with service.held_at_a_tile("slow.png"):
+        slow.filter(has_text="Enlarge").filter(has=page.locator(".tiles .done")).wait_for()
+    page.locator(".card", has_text="slow.png").wait_for(timeout=240_000)
+    wait_for(lambda: slow.count() == 0)
 
 
 def test_what_failed_says_why_in_both_languages_and_is_retried(page, service):
@@ -262,10 +266,10 @@ def test_fifty_tabs_do_not_block_an_upload(context, page, tmp_path):
     """Pages look by short questions: no tab keeps a connection that an upload needs."""
     (tmp_path / "among tabs.png").write_bytes(png(30, 30))
     page.evaluate("() => { for (let tab = 0; tab < 50; tab += 1) open('/#/folders'); }")
-    wait_for(lambda: page.evaluate("true") and len(context.pages) == 51)  # a call lets the news of tabs in
+    wait_for(lambda: page.evaluate("true") and len(context.pages) == 51, 180)  # a call lets the news of tabs in
     page.bring_to_front()
     dropped(page, "[data-folder=photos]", [tmp_path / "among tabs.png"])
-    page.get_by_text("1 uploaded").wait_for()
+    page.get_by_text("1 uploaded").wait_for(timeout=120_000)
 
 
 def test_login_roles_and_a_daemon_that_is_down(chromium, namespace, tmp_path):
@@ -336,10 +340,12 @@ def test_a_model_comes_in_by_the_page_is_used_and_goes(chromium, namespace, tmp_
         page.locator("#model-file").set_input_files(tmp_path / "net.onnx")
         page.get_by_label("Name", exact=True).fill("my_net")
         page.locator("form button", has_text="Import a model").click()
-        state.get_by_text("Trying it").wait_for()
-        page.goto("/#/folders")  # whoever looks elsewhere meanwhile finds it again
-        page.locator(".folder[data-id=posters] .hold", has_text="model_missing").wait_for()
-        page.goto("/#/models")
+        with service.import_held():
+            state.get_by_text("Trying it").wait_for()
+            page.goto("/#/folders")  # whoever looks elsewhere meanwhile finds it again
+            page.locator(".folder[data-id=posters] .hold", has_text="model_missing").wait_for()
+            page.goto("/#/models")
+            state.get_by_text("Trying it").wait_for()
         state.locator("strong", has_text="Imported").wait_for(timeout=120_000)
         assert state.locator(".notice").count() == 0
         row = page.locator("tr[data-model=my_net]")
@@ -348,7 +354,7 @@ def test_a_model_comes_in_by_the_page_is_used_and_goes(chromium, namespace, tmp_
         assert row.get_by_role("link", name="posters").count() == 1
 
         put(service, "seen.png", png(40, 30), "posters")
-        job = job_of(page, "seen.png")
+        job = job_of(page, "seen.png", 180)  # a held folder is looked at again within half a minute
         assert (job["outcome"], job["model"], job["result"]["width"]) == ("delivered", "my_net", 120)
 
         used = command("models", "remove", "my_net", "--config", config)

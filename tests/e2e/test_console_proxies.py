@@ -13,7 +13,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
 sys.path.append(str(Path(__file__).parent))
 from browser_bench import Namespace, Service, dropped, missing
-from commands import ROOT, command, ledger_lines, png, small_model, wait_for
+from commands import PATIENCE, ROOT, command, ledger_lines, png, small_model, wait_for
 from proxy_servers import NAME, PROXIES, installed, proxy
 
 pytestmark = [
@@ -147,8 +147,9 @@ def test_a_browser_logs_in_drops_and_looks(reached, tmp_path):
     words = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
     words.append(f"--host-resolver-rules=MAP {NAME} 127.0.0.1")
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=words)
+        browser = driver.chromium.launch(executable_path=program, args=words, timeout=PATIENCE * 1000)
         context = browser.new_context(locale="en-GB", ignore_https_errors=True, base_url=reached.url)
+        context.set_default_timeout(PATIENCE * 1000)
         refused = []
         context.on("response", lambda answer: answer.status >= 400 and refused.append((answer.url, answer.status)))
         page = context.new_page()

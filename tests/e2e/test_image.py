@@ -24,6 +24,8 @@ LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
 """podman's own are above what a test may ask for that runs in a container itself."""
 PLACES = ("in", "done", "error", "archive")
 VOLUMES = ("state", "origins", "console", "models")
+NOTHING = {"jobs": {"running": []}}
+"""In work while no daemon answers."""
 
 pytestmark = [
     pytest.mark.soak,
@@ -93,12 +95,10 @@ def test_a_container_killed_in_the_middle_of_a_picture_finishes_it_when_it_runs_
     """One result, one archived source, a ledger that verifies; also after the container is made anew (an upgrade)."""
     run()
     ready(engine)
+    workers = [str(each["pid"]) for each in status(engine)["workers"] if each["role"] == "infer"]
+    engine.podman("exec", "box", "sh", "-c", f"kill -STOP {' '.join(workers)}")  # so that it stays in the middle
     drop(tmp_path, "large.png", png(1600, 1200))
-    wait_for(
-        lambda: any(
-            job["stage"] == "upscale" for job in (status(engine) or {"jobs": {"running": []}})["jobs"]["running"]
-        )
-    )
+    wait_for(lambda: [job["stage"] for job in (status(engine) or NOTHING)["jobs"]["running"]] == ["upscale"])
     engine.podman("kill", "--signal", "KILL", "box")
     engine.podman("wait", "box")
     assert names(tmp_path, "done") == []

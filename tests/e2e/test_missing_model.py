@@ -26,10 +26,14 @@ def test_a_folder_takes_its_missing_model_up(tmp_path):
         service.await_delivered("late", "one_x2.png", archived="one.png")
         assert service.folder("late")["hold"] is None
         assert service.folder("late")["engine"]
-        selected = [line for line in service.ledger() if line["event.action"] == "model.selected"]
-        assert {line["srwatchd.model.name"] for line in selected} == {small_model(), "late"}
+
+        def selected():
+            lines = service.ledger()
+            return [line["srwatchd.model.name"] for line in lines if line["event.action"] == "model.selected"]
+
+        assert selected() == [small_model(), "late"]
         service.process.send_signal(1)  # a reload finds everything there
-        wait_for(lambda: service.logged("model")[-1]["name"] in ("late", small_model()))
+        wait_for(lambda: selected() == [small_model(), "late"] * 2)
 
 
 def test_a_reload_onto_a_missing_model_is_refused(tmp_path):

@@ -43,6 +43,12 @@ pytestmark = [
 ]
 
 
+def workers(daemon, role):
+    """The process ids of a daemon's workers of one role."""
+    children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
+    return [int(pid) for pid in children if role in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
+
+
 class Box:
     """A machine without a network, in a folder. ``program`` is the srwatchd that it runs."""
 
@@ -76,10 +82,10 @@ class Box:
 
     def start(self):
         """The daemon, when it listens: its strace, and its own process id."""
-        with (self.folder / "daemon.log").open("ab") as log:
-            tracer = subprocess.Popen(self._words("run", "--config", self.config), stderr=log, **self.options)
         state = self.config.parent / "var"
         (state / "control.sock").unlink(missing_ok=True)  # a killed one leaves it
+        with (self.folder / "daemon.log").open("ab") as log:
+            tracer = subprocess.Popen(self._words("run", "--config", self.config), stderr=log, **self.options)
         wait_for(lambda: tracer.poll() is not None or (state / "control.sock").exists())
         assert tracer.poll() is None, (self.folder / "daemon.log").read_text()
         return tracer, int((state / "lock").read_text())
@@ -99,6 +105,8 @@ class Box:
             model = ROOT / "models" / "ESPCN_x3.pb"
             kind = ("--architecture", "espcn", "--scale", "3")
             self.does("models", "import", model, "--name", "mine", *kind, "--config", self.config)
+            for worker in workers(daemon, "infer"):
+                os.kill(worker, signal.SIGSTOP)  # the picture stays in work until the daemon is killed
             self.drop("second.png", png(900, 700))
             wait_for(lambda: not (self.pictures / "in" / "second.png").exists())
             os.kill(daemon, signal.SIGKILL)

@@ -24,6 +24,8 @@ sys.path.append(str(Path(__file__).parents[1] / "integration"))
 from commands import ROOT, small_model, small_scale, wait_for
 from share_servers import ANNA, BERT, DAEMON, Servers, missing, remains, snippet
 
+from srwatchd.audit import ACTIONS
+
 if not (WHY := missing()):
     from share_scenes import SCENES, Stage, picture
 else:
@@ -58,16 +60,22 @@ class Site:
         return self.servers.top / f"state-{folder}"
 
     def ledger(self, folder: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.state(folder) / "audit/audit.jsonl").read_text().splitlines()]
+        """Its whole lines: the daemon may be writing another one, of which a reader can see a part."""
+        lines = (self.state(folder) / "audit/audit.jsonl").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def lines_of(self, scene: Any) -> list[dict[str, Any]]:
-        """The ledger's lines about what was dropped in a scene."""
-        path = str(self.place(scene.folder, "in") / scene.name)
-        return [line for line in self.ledger(scene.folder) if line.get("file.path") == path and "trace.id" in line]
+    def actions(self, folder: str, name: str) -> list[str]:
+        """What the ledger tells of what was dropped under a name."""
+        return [line["event.action"] for line in self.lines_of(folder, name)]
+
+    def lines_of(self, folder: str, name: str) -> list[dict[str, Any]]:
+        """The ledger's lines about what was dropped under a name."""
+        path = str(self.place(folder, "in") / name)
+        return [line for line in self.ledger(folder) if line.get("file.path") == path and "trace.id" in line]
 
     def ended(self, scene: Any) -> bool:
         last = {"delivered": "job.completed", "incomplete": "job.quarantined"}[scene.ends]
-        return any(line["event.action"] == last for line in self.lines_of(scene))
+        return last in self.actions(scene.folder, scene.name)
 
 
 _USER = ["setpriv", "--reuid", str(DAEMON.uid), "--regid", str(DAEMON.uid), "--clear-groups"]
@@ -151,7 +159,7 @@ def served(times: dict[str, str], pause: float):
                     daemon.terminate()
                 statuses = [daemon.wait(30) for daemon in site.daemons]
         assert set(statuses) == {0}, [(top / f"{name}.log").read_text() for name in FOLDERS]
-        wait_for(lambda: not list(remains(top)), 10.0)
+        wait_for(lambda: not list(remains(top)))
     finally:
         shutil.rmtree(top)
 
@@ -193,7 +201,7 @@ def site():
 def judge(site: Site, scene: Any) -> None:
     """The picture is whole where it has to be, exactly once, and nowhere else."""
     log = (site.servers.top / f"{scene.folder}.log").read_text()
-    assert site.ended(scene), (log, [line["event.action"] for line in site.lines_of(scene)])
+    assert site.ended(scene), (log, site.actions(scene.folder, scene.name))
     stem = scene.name.rpartition(".")[0]
     archived, failed = (site.place(scene.folder, kind) / scene.name for kind in ("archive", "error"))
     results = [path.name for path in (site.place(scene.folder, "done") / stem).parent.iterdir()]
@@ -209,7 +217,7 @@ def judge(site: Site, scene: Any) -> None:
         assert result not in results
         assert not archived.exists()
     assert not (site.place(scene.folder, "in") / scene.name).exists()
-    claims = [line for line in site.lines_of(scene) if line["event.action"] == "job.claimed"]
+    claims = [line for line in site.lines_of(scene.folder, scene.name) if line["event.action"] == "job.claimed"]
     assert len(claims) == 1
     if scene.folder == "plain":  # nobody can be asked whether it is still open: only quiet counts
         claimed = datetime.fromisoformat(claims[0]["@timestamp"]).timestamp()
@@ -269,7 +277,11 @@ def test_an_overwritten_picture_is_processed_as_one_of_the_two(site):
     def taken() -> list[bytes]:
         return [path.read_bytes() for path in archive.glob("smb overwrite*.png")]
 
-    wait_for(lambda: second in taken())
+    def at_rest() -> bool:
+        told = site.actions("scans", name)
+        return told.count("job.claimed") == sum(ACTIONS[action].role == "outcome" for action in told)
+
+    wait_for(lambda: second in taken() and at_rest())
     assert set(taken()) <= {first, second}
 
 

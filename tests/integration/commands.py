@@ -130,8 +130,9 @@ def _initialised():
 
 
 def ledger_lines(config):
+    """The ledger's whole lines: a daemon may be writing another one, of which a reader can see a part."""
     path = Path(config).parent / "var" / "audit" / "audit.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def files_below(directory):

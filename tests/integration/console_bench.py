@@ -67,12 +67,13 @@ class Console:
         return self.client.put(f"/api/v1/folders/{folder}/files/{name}", content=content, **options)
 
     def job(self, name, outcome=None):
-        """The newest job of that name, once it has ended (so)."""
+        """The newest job of that name, once it has ended (so) and its disk has said what is there."""
 
         def found():
             for each in self.get("/jobs", params={"q": name})["jobs"]:
                 if each["name"] == name and each["outcome"] != "running":
-                    return each
+                    known = [side["present"] for side in (each["source"], each["result"]) if side]
+                    return None if None in known else each
             return None
 
         job = wait_for(found)

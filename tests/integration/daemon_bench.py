@@ -113,7 +113,9 @@ class Service:
         return self.await_file(folder, "done", name)
 
     def ledger(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.root / "var/audit/audit.jsonl").read_text().splitlines()]
+        """Its whole lines: the daemon may be writing another one, of which a reader can see a part."""
+        lines = (self.root / "var/audit/audit.jsonl").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def lines_of(self, path: Path) -> list[dict[str, Any]]:
         """The ledger's lines about the source that was dropped at ``path``."""

@@ -24,10 +24,10 @@ from srwatchd.intake.watch import Watcher
 from srwatchd.job import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from srwatchd.intake.hints import Hint
-    from srwatchd.intake.settle import Doomed, Ready
+    from srwatchd.intake.settle import Doomed, Ready, WaitReason
 
 QUICK = Timing(0.3, 1.0)
 NOBODY = 65534
@@ -142,6 +142,19 @@ class Loop:
                 raise AssertionError(f"not ready: {self.settler.waiting()}, hints {self.hints}")
             self.step()
         return found
+
+    def until(self, holds: Callable[[], bool], patience: float = 30.0) -> None:
+        """Step, looking at each file at most once between two questions, until it is so; nothing is ready before."""
+        end = time.monotonic() + patience
+        while not holds():
+            assert self.settler.ready(time.monotonic()) == []
+            assert time.monotonic() < end, f"{self.settler.waiting()}, hints {self.hints}"
+            self.step()
+
+    def waits(self, name: str) -> WaitReason | None:
+        """What the file waits for; None when nothing is known of it."""
+        known = self.settler.waiting().get(name)
+        return None if known is None else known.reason
 
     def during(self, seconds: float) -> list[Ready | Doomed]:
         end = time.monotonic() + seconds

@@ -195,9 +195,10 @@ def test_a_key_that_cannot_be_read_is_a_problem(config):
 
 def test_a_hung_mount_does_not_hang_the_doctor(monkeypatch):
     """It becomes a finding, and so does whatever a look raises."""
-    monkeypatch.setattr(examination, "_PATIENCE", 0.05)
     gate = threading.Event()
-    [hung] = asyncio.run(_patiently("folder", "a", lambda: [gate.wait()]))
+    with monkeypatch.context() as hurried:
+        hurried.setattr(examination, "_PATIENCE", 0.05)
+        [hung] = asyncio.run(_patiently("folder", "a", lambda: [gate.wait()]))
     gate.set()
     assert (hung.level, "hangs" in hung.found) == (Level.PROBLEM, True)
 
@@ -216,8 +217,9 @@ def noticed(config):
     return levels(examine_intake.examine_intake(load(config).folders[0]))
 
 
-def test_leases_and_events_are_tried_and_leave_nothing(config):
+def test_leases_and_events_are_tried_and_leave_nothing(config, monkeypatch):
     """A file in use is told from a complete one, an event arrives, the probe is gone."""
+    monkeypatch.setattr(examine_intake, "_EVENT_SECONDS", 60.0)
     prepare_leases()
     before = files_below(config.parent)
     assert noticed(config) == {"lease pictures": Level.OK, "events pictures": Level.OK}

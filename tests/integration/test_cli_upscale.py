@@ -31,6 +31,20 @@ from commands import (
 
 MODEL = small_model()
 SCALE = small_scale()
+INTERRUPTED = """
+import signal, sys
+from srwatchd.cli import entry, upscaling
+
+class Lines(upscaling._Lines):
+    def ended(self, result):
+        super().ended(result)
+        signal.raise_signal(number)
+
+number = int(sys.argv.pop(1))
+upscaling._Lines = Lines
+entry()
+"""
+"""The command, with a signal as soon as it has told of its first picture: one that is sent may come after the last."""
 
 
 @pytest.fixture
@@ -157,16 +171,11 @@ def test_an_interrupted_batch_leaves_whole_results_and_nothing_staged(tmp_path, 
         (source / name).write_bytes(png(160, 120))
     config = prepared(tmp_path / "hot")
     words = ("upscale", source, "--model", MODEL, "--output", out, "--config", config)
-    with subprocess.Popen(
-        command(*words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        while " -> " not in process.stdout.readline():
-            assert process.poll() is None
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert "--skip-existing" in errors
+    interrupted = [sys.executable, "-P", "-c", INTERRUPTED, str(int(number)), *map(str, words)]
+    done = subprocess.run(interrupted, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 130
+    assert " -> " in done.stdout
+    assert "--skip-existing" in done.stderr
     results = files_below(out)
     assert 0 < len(results) < len(names)
     assert not [name for name in results if name.startswith(".")]

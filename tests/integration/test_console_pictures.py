@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
+import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,8 @@ from console_bench import Console
 from daemon_bench import Service
 
 from srwatchd.codec.vips import pyvips
+from srwatchd.config import load
+from srwatchd.pipeline.memory import plan_renditions
 
 sys.path.append(str(Path(__file__).parents[1] / "golden"))
 import pictures
@@ -107,20 +113,46 @@ def figure(console, name):
     return int(re.search(rf"^srwatchd_console_{re.escape(name)} (\d+)$", told, re.MULTILINE)[1])
 
 
+@contextlib.contextmanager
+def standing_still(service, console, job):
+    """All of the console's workers make no progress; how many there are."""
+    count = plan_renditions(load(service.config).console.memory_limit).workers
+    rows = itertools.count(1)
+
+    def started():
+        """The workers' processes, once as many pictures were asked for at once as there can be."""
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(lambda y: answered(console, job, f"view/source?y={y}"), itertools.islice(rows, count)))
+        pid = console.process.pid
+        pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return pids if len(pids) == count else None
+
+    pids = list(map(int, wait_for(started)))
+    for each in pids:
+        os.kill(each, signal.SIGSTOP)
+    try:
+        yield count
+    finally:
+        for each in pids:
+            os.kill(each, signal.SIGCONT)
+
+
 def test_views_that_a_page_gives_up_are_not_made(site):
-    """Who moves on in a large picture has no worker busy with what was left behind."""
-    _, console = site
+    """Who moves on in a large picture has no worker busy with what was left behind, but for what had begun."""
+    service, console = site
     job = console.job("large.png", "quarantined")
-    before, clients = figure(console, 'renditions_total{outcome="made"}'), []
-    for x in range(32):
-        clients.append(socket.create_connection(("127.0.0.1", console.port)))
-        path = f"/api/v1/jobs/{job['job']}/view/source?x={x}"
-        clients[-1].sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\n\r\n".encode())
-    wait_for(lambda: figure(console, "renditions_in_flight") > 4)
-    for each in clients:
-        each.close()
+    with standing_still(service, console, job) as workers:
+        before, clients = figure(console, 'renditions_total{outcome="made"}'), []
+        for x in range(32):
+            clients.append(socket.create_connection(("127.0.0.1", console.port)))
+            path = f"/api/v1/jobs/{job['job']}/view/source?x={x}"
+            clients[-1].sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\n\r\n".encode())
+        wait_for(lambda: figure(console, "renditions_in_flight") == 32)
+        for each in clients:
+            each.close()
+        wait_for(lambda: figure(console, "renditions_in_flight") == workers)
     wait_for(lambda: figure(console, "renditions_in_flight") == 0)
-    assert figure(console, 'renditions_total{outcome="made"}') - before < 32
+    assert figure(console, 'renditions_total{outcome="made"}') - before == workers
 
 
 def test_downloads_are_the_files(site):
@@ -198,14 +230,19 @@ def test_figures_of_both(site):
         job = console.job(name, "delivered")
     answered(console, job, "thumbnail")
     console.client.get("/api/v1/nothing-like-this")
-    answer = console.client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    found = {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in parser.text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
-    assert found["srwatchd_pictures_total", ("folder", "a"), ("outcome", "delivered")] >= 3
+    delivered = ("srwatchd_pictures_total", ("folder", "a"), ("outcome", "delivered"))
+
+    def counted():
+        answer = console.client.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        figures = {
+            (sample.name, *sorted(sample.labels.items())): sample.value
+            for family in parser.text_string_to_metric_families(answer.text)
+            for sample in family.samples
+        }
+        return figures if figures.get(delivered, 0) >= 3 else None
+
+    found = wait_for(counted)  # a moment after the ledger has the last of them
     assert found["srwatchd_console_daemon_up",] == 1
     route = ("route", "/api/v1/jobs/{job}/thumbnail")
     assert found["srwatchd_console_requests_total", ("method", "GET"), route, ("status", "200")] >= 1

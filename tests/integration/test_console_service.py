@@ -119,7 +119,7 @@ def test_a_taken_name_gets_a_number(service, console):
 def test_what_the_folder_would_never_take_is_refused_at_once(service, console, folder, name, content, said):
     """With nothing left in it, hidden or not."""
     assert error(console.put(folder, name, content)) == said
-    assert os.listdir(service.place("flat", "in")) == [".srwatchd"]
+    wait_for(lambda: os.listdir(service.place("flat", "in")) == [".srwatchd"])
 
 
 def test_a_body_without_a_size_is_counted(service, console):

@@ -175,7 +175,7 @@ def test_who_waits_too_long_is_told_the_job(site):
     service, _ = site
     impatient = service.root / "impatient.yaml"
     told = json.loads(service.config.read_text())
-    told["console"]["upscale"]["timeout"] = "2 s"
+    told["console"]["upscale"]["timeout"] = "6 s"  # by then the daemon has begun, so that the job has a name
     impatient.write_text(json.dumps(told))
     with Console(impatient) as other:
         with standing_still(service):

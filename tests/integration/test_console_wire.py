@@ -71,8 +71,9 @@ async def refusing(_scope, _receive, send):
 
 
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
-def test_a_refusal_arrives_whole_at_who_still_sends(connection):
+def test_a_refusal_arrives_whole_at_who_still_sends(connection, monkeypatch):
     """As behind a proxy, which sends all of the body before it looks; the connection is not reset under it."""
+    monkeypatch.setattr(wire, "_LINGER_SECONDS", 30.0)  # however long 64 MiB take here
 
     async def try_it(port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -82,7 +82,7 @@ def test_done_of_one_folder_is_the_inbox_of_another(service):
     result = service.await_delivered("second", f"{_stem(service, 'two')}.png", archived=f"{_step(service, 'two')}.png")
     scale = size_of(service.place("second", "archive") / f"{_step(service, 'two')}.png")[0] // 24
     assert size_of(result)[0] == 24 * scale * scale
-    assert service.place("first", "archive").joinpath("two.png").exists()
+    service.await_file("first", "archive", "two.png")
 
 
 def _scale(service):
@@ -104,7 +104,7 @@ def test_half_a_picture_waits_for_its_grace(service):
     assert reason["code"] == "incomplete"
     assert reason["path"] == "half.png"
     assert service.await_file("usual", "error", "half.png").read_bytes() == png(200, 200)[:-200]
-    assert [line["event.action"] for line in service.lines_of(source)][-1] == "job.quarantined"
+    wait_for(lambda: service.lines_of(source)[-1]["event.action"] == "job.quarantined")
     assert reason["job"] == service.lines_of(source)[0]["trace.id"]
 
 

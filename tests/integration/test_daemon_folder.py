@@ -53,6 +53,7 @@ def test_a_file_that_cannot_be_looked_at_is_named_and_stops_no_other(serve, monk
         served.drop("good.png")
         await served.until(lambda: served.delivered() == ["good_x2.png"])
         assert served.folder.hold is None
+        await served.until(served.folder.waiting_files)  # a scan that sees it anew lets it settle before the next look
         assert [(each["name"], each["reason"]) for each in served.folder.waiting_files()] == [
             ("bad.png", "source_unreadable")
         ]
@@ -188,7 +189,7 @@ def test_a_claim_that_cannot_be_taken_up_holds_its_folder_and_not_the_start(serv
 
     async def cut_off(served):
         served.drop("one.png")
-        await served.until(lambda: list((served.config.inbox / ".srwatchd").glob("*.json")))
+        await served.until(lambda: served.folder.counts[Verdict.RETRY])
 
     async def scenario(served):
         await served.until(lambda: served.delivered() == ["one_x2.png"])
@@ -302,8 +303,9 @@ def test_what_was_given_back_is_not_remembered(serve):
             source.write_bytes(b"second")
 
         served.stages.script["verify"] = [changed]
-        await served.until(lambda: "job.released" in served.actions())
+        await served.until(lambda: served.folder.counts[Verdict.RELEASED])
         await served.until(lambda: served.delivered() == ["one_x2.png"] and served.folder.settled_everything)
+        assert "job.released" in served.actions()
         assert not place.exists()
         assert not served.services.finished
 
@@ -360,8 +362,9 @@ def test_what_recovery_finishes_counts(serve, monkeypatch, stages, verdict):
 
 
 @pytest.mark.parametrize("for_good", [False, True])
-def test_what_waits_in_a_folder_that_is_not_served_any_more_is_given_back(serve, tmp_path, for_good):
+def test_what_waits_in_a_folder_that_is_not_served_any_more_is_given_back(serve, monkeypatch, tmp_path, for_good):
     """Its source is in the inbox again, and recorded; while the folder is served on it waits for its next attempt."""
+    monkeypatch.setattr("srwatchd.daemon.folder._CLOSE_SECONDS", 30.0)
 
     async def scenario(served):
         served.drop("sub/one.png")

@@ -59,9 +59,14 @@ def test_stop_in_the_middle_of_work_loses_nothing(tmp_path):
     """SIGTERM with pictures in work: exit 0, each is in its inbox or finished, and the next start goes on."""
     service = Service(tmp_path, {"a": {}})
     with service:
+        slow = [each["pid"] for each in service.ask("status")["workers"] if each["role"] == "infer"]
+        for pid in slow:
+            os.kill(pid, signal.SIGSTOP)  # or all could be over before anybody has seen one in work
         for number in range(6):
             service.drop("a", f"{number}.png", png(300, 200, shade=number))
         wait_for(lambda: service.ask("status")["jobs"]["in_work"])
+        for pid in slow:
+            os.kill(pid, signal.SIGCONT)
     found = sources(service)
     assert sorted(name for names in found.values() for name in names) == [f"{number}.png" for number in range(6)]
     assert not list(service.place("a", "in").glob(".srwatchd/*.json"))
@@ -200,8 +205,10 @@ def test_a_source_that_may_not_be_read(tmp_path):
     service.start(user=65534, group=65534, extra_groups=[])
     try:
         service.await_answer()
-        source = service.drop("a", "secret.png", png())
-        source.chmod(0o600)
+        secret = tmp_path / "secret.png"
+        secret.write_bytes(png())
+        secret.chmod(0o600)  # before the daemon can see it
+        source = secret.rename(service.place("a", "in") / "secret.png")
         service.drop("a", "open.png", png())
         service.await_file("a", "archive", "open.png")
         wait_for(lambda: service.folder("a")["waiting"] == 1)

@@ -74,6 +74,7 @@ def steps(log: Path) -> list[tuple[str, int]]:
     return [(call, number + 1) for call, count in sorted(counts.items()) for number in range(count)]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("action", ["archive", "quarantine", "deliver"])
 @pytest.mark.parametrize(("root", "way"), ROOTS, indirect=["root"])
 def test_killed_at_every_step(action: str, way: str, root: Path, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def net(tmp_path):
     return made
 
 
+@pytest.mark.timeout(300)
 def test_a_network_without_a_word_from_box_to_box(tmp_path, net):
     """Imported, shown, used, exported, imported elsewhere, used there, and removed: the same picture all along."""
     config = box(tmp_path / "one", "net")

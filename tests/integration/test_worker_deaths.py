@@ -18,6 +18,13 @@ from srwatchd.errors import HostError, TransientError
 from srwatchd.worker import evidence
 
 
+async def spoken(worker):
+    """Hold up the loop until the worker has said something: however long that takes, it came in time."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert select.select([worker._connection], [], [], 30)[0]
+
+
 @with_worker()
 async def test_a_crash_is_a_transient_error_with_evidence(worker):
     """A segmentation fault names the signal and the Python stack that led to it."""
@@ -48,8 +55,10 @@ async def test_last_words_are_bounded(worker):
 @with_worker()
 async def test_a_native_hang_is_killed_at_the_deadline(worker):
     """A call that looks at nothing is ended by the supervisor, with its last progress as evidence."""
+    call = asyncio.ensure_future(worker.call("native_hang", {}, deadline=0.5))
+    await spoken(worker)
     with pytest.raises(TransientError, match=r"no progress in 0.5 s.*'started': True") as caught:
-        await worker.call("native_hang", {}, deadline=0.5)
+        await call
     assert caught.value.code == "worker_hung"
     assert (worker.returncode, worker.ending) == (-signal.SIGKILL, "hung")
 
@@ -59,14 +68,19 @@ async def test_progress_restarts_the_deadline(worker):
     """An op that is longer than its deadline goes on as long as it makes progress, and is seen to."""
     seen = []
 
+    def clock():
+        """The loop's: by it a step takes 20 seconds."""
+        return time.monotonic() + 20 * len(seen)
+
     def note(progress):
         seen.append(progress)
         assert worker.progress == progress
         assert worker.progressed_at >= worker.busy_since
         assert worker.op == "steps"
 
-    params = {"count": 10, "pause": 0.3}
-    assert await worker.call("steps", params, deadline=2, on_progress=note) == {"steps": 10}
+    params = {"count": 10, "pause": 0.05}
+    with mock.patch.object(asyncio.get_running_loop(), "time", clock):
+        assert await worker.call("steps", params, deadline=30, on_progress=note) == {"steps": 10}
     assert seen == [{"step": step} for step in range(10)]
     assert (worker.op, worker.busy_since, worker.progress) == ("", None, {})
 
@@ -76,9 +90,7 @@ async def test_a_late_look_is_not_taken_for_a_hang(worker):
     """When the supervisor itself was held up, an answer that came in time counts."""
     params = {"count": 0, "pause": 0, "then": 0.5}
     call = asyncio.ensure_future(worker.call("steps", params, deadline=1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert select.select([worker._connection], [], [], 30)[0]
+    await spoken(worker)
     time.sleep(1.5)  # noqa: ASYNC251  holding up the loop beyond the deadline is the point
     assert await call == {"steps": 0}
 

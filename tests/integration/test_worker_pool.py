@@ -12,16 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from worker_bench import COVERAGE, SETTINGS, no_descriptor_left
 
 from srwatchd.errors import HostError, ModelError, PermanentError, TransientError
-from srwatchd.worker.launch import SpawnSettings
 from srwatchd.worker.pool import Initialisation, Policy, Pool
 
-HERE = str(Path(__file__).parent)
-COVERAGE = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-SETTINGS = SpawnSettings(
-    role="test", tasks="worker_ops:TASKS", python_path=(HERE,), environment=COVERAGE, confinement=None
-)
 QUICK = Policy(initial_delay=0.01, max_delay=0.05)
 
 
@@ -31,10 +26,9 @@ def with_pool(settings=SETTINGS, *, count=1, policy=QUICK, initialise=None):
     def decorate(test):
         @functools.wraps(test)
         def run():
-            before = len(os.listdir("/proc/self/fd"))
-            asyncio.run(body())
+            with no_descriptor_left():
+                asyncio.run(body())
             assert _children() == set()
-            assert len(os.listdir("/proc/self/fd")) == before
 
         async def body():
             pool = Pool(settings, count=count, policy=policy, initialise=initialise)

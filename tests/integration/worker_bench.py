@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import os
@@ -18,15 +19,21 @@ SETTINGS = SpawnSettings(
 )
 
 
+@contextlib.contextmanager
+def no_descriptor_left():
+    """Prove that a block leaves as many descriptors open as it found."""
+    gc.collect()  # what tests before this one have forgotten is not to go meanwhile
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def with_worker(settings=SETTINGS):
     """Run an async test with a fresh worker, and prove that it leaves neither process nor descriptor behind."""
 
     def decorate(test):
         @functools.wraps(test)
         def run():
-            gc.collect()  # what tests before this one have forgotten is not to go meanwhile
-            before = len(os.listdir("/proc/self/fd"))
-
             async def body():
                 worker = await Worker.spawn(settings)
                 try:
@@ -36,9 +43,9 @@ def with_worker(settings=SETTINGS):
                 assert worker.returncode is not None
                 return worker.pid
 
-            pid = asyncio.run(body())
+            with no_descriptor_left():
+                pid = asyncio.run(body())
             assert not Path(f"/proc/{pid}").exists()
-            assert len(os.listdir("/proc/self/fd")) == before
 
         del run.__wrapped__
         return run

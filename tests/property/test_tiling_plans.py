@@ -78,6 +78,7 @@ def test_tiles_see_what_the_whole_picture_would(case: tuple[TilePlan, int]) -> N
         assert np.array_equal(seen, whole[inside])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000))
 def test_rungs_are_few_and_near(length: int) -> None:
     """A rung is at or above the length, at most a quarter above it from 32 on, and a rung of its own."""
@@ -87,6 +88,7 @@ def test_rungs_are_few_and_near(length: int) -> None:
     assert rung(up) == up
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(0, 30), st.integers(0, 30))
 def test_reflection_is_numpys(length: int, before: int, after: int) -> None:
     """The indices are those of numpy's own reflection."""

@@ -16,21 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCENARIOS"]
 
-_WORKERS: Final = """
-for p in /proc/[0-9]*; do
-    tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'srwatchd.worker {role}' && basename $p
-done
-true
-"""
 _TIGHTENINGS: Final = 40
-
-
-def _workers(box: Box, role: str = "") -> list[int]:
-    return [int(word) for word in box.machine.run("sh", "-c", _WORKERS.format(role=role)).split()]
-
-
-def _kill(box: Box, name: str, *pids: int) -> None:
-    box.machine.run("sh", "-c", f"kill -{name} {' '.join(map(str, pids))}", check=False)
 
 
 def _kill_supervisor(bench: Bench, result: Result) -> None:
@@ -38,10 +24,11 @@ def _kill_supervisor(bench: Bench, result: Result) -> None:
         box.until_active()
         box.drop(1)
         box.until_delivered(1)
+        box.kill("STOP", *box.workers("infer"))  # the pictures are in work for as long as it takes to see it
         box.drop(8, width=500)
         until(lambda: "in work, 'p" in box.text(), 60.0, "work", pause=0.05)
         before = box.pid()
-        _kill(box, "KILL", before)
+        box.kill("KILL", before)
         result.figure("seconds from kill -9 of the supervisor to READY", f"{box.until_back(before):.1f}")
         result.expect(box.restarts() == 1, f"restarts: {box.restarts()}")
         box.finish(result)
@@ -55,14 +42,14 @@ def _kills(bench: Bench, result: Result) -> None:
         for _ in range(4):
             time.sleep(rng.uniform(1.0, 4.0))
             for role in ("codec", "infer"):
-                _kill(box, "KILL", *_workers(box, role)[:1])
+                box.kill("KILL", *box.workers(role)[:1])
                 time.sleep(rng.uniform(0.2, 1.5))
         for number in range(2):
             box.until_active()
             box.drop(6, width=700)
             time.sleep(rng.uniform(0.5, 2.0))
             before = box.pid()
-            _kill(box, "KILL", before, *(_workers(box) if number else ()))
+            box.kill("KILL", before, *(box.workers() if number else ()))
             box.until_back(before)
         result.figure("kill -9 of workers", "8, one at a time, and all at once with the supervisor")
         result.figure("kill -9 of the supervisor", 2)
@@ -75,13 +62,13 @@ def _watchdog(bench: Bench, result: Result) -> None:
         box.drop(6, width=700)
         until(lambda: "in work, 'p" in box.text(), 60.0, "work", pause=0.05)
         before = box.pid()
-        _kill(box, "STOP", before)
+        box.kill("STOP", before)
         result.figure(
             "seconds from SIGSTOP of the supervisor to READY (WatchdogSec=60s)", f"{box.until_back(before, 180):.0f}"
         )
         result.expect("watchdog" in box.machine.journal().lower(), "the journal does not say that it was the watchdog")
         # Stopped at rest: the next picture stands still in it, however short its time there would have been.
-        _kill(box, "STOP", *_workers(box, "infer"))
+        box.kill("STOP", *box.workers("infer"))
         box.drop(4, width=700)
         until(lambda: "(upscale)" in box.text(), 60.0, "a picture that stands still in inference", pause=0.2)
         begin = time.monotonic()
@@ -140,7 +127,7 @@ def _crashing(bench: Bench, result: Result) -> None:
         box.override("quick", "[Service]\nRestartSec=100ms\n")
         for _ in range(3):
             before = box.pid()
-            _kill(box, "KILL", before)
+            box.kill("KILL", before)
             until(lambda before=before: box.pid() not in (0, before), 60.0, "started again", pause=0.05)
             if box.text().startswith("ended"):
                 break

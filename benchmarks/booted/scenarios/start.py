@@ -42,8 +42,11 @@ def _boot(bench: Bench, result: Result) -> None:
         verified = machine.run("systemd-analyze", "verify", UNIT, "srwatchd@one.service", check=False)
         result.expect(not verified, f"systemd-analyze verify: {verified}")
         _sandbox(box.machine.run("nsenter", "-t", str(pid), "-m", "sh", "-c", _TRIES), result)
-        box.drop(1, width=2000)
+        workers = box.workers("infer")
+        box.kill("STOP", *workers)  # the picture is in work for as long as it takes to see it
+        box.drop(1)
         until(lambda: "in work, 'p0000" in box.text(), 60.0, f"the picture in the status: {box.text()!r}", pause=0.02)
+        box.kill("CONT", *workers)
         box.drop(3)
         box.finish(result)
         said = machine.journal()
@@ -73,7 +76,7 @@ def _configuration(bench: Bench, result: Result) -> None:
         box.machine.path(CONFIG).write_text(bad, encoding="utf-8")
         box.systemctl("reload")
         until(lambda: "configuration refused" in box.machine.journal(), 30.0, "the reload is refused in the journal")
-        result.expect(box.state() == ("active", "running"), f"after a refused reload: {box.state()}")
+        box.until_active()  # READY comes after the line in the journal
         box.drop(1)
         box.until_delivered(3)
         box.systemctl("restart", check=False)

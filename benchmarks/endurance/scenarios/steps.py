@@ -136,7 +136,7 @@ def _settled(service: Service) -> bool:
 def _steps(service: Service, dropper: Dropper, rng: random.Random, flow: _Flow, *, workers: bool = False) -> list[Step]:
     """What the supervisor, or the workers, do for a job when nothing goes wrong."""
     _drop(dropper, rng, flow)
-    drained(service, _DRAIN_SECONDS)
+    until(lambda: _settled(service), _DRAIN_SECONDS, "the first job is done")
     trace = service.site.root / "trace"
     with injecting(service.workers() if workers else [service.pid], trace):
         _drop(dropper, rng, flow)
