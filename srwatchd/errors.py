@@ -113,6 +113,7 @@ HINTS: Final[dict[str, str]] = {
     "too_many_uploads": "Wait until some have ended; the console tries again by itself.",
     "upload_broken": "The upload ended before all of it had come; nothing was kept. Send it again.",
     "too_slow": "Nothing came for a while. Check the network, then send it again.",
+    "not_finished": "Ask again when the job has ended; the job itself says when that is.",
     "file_gone": "Somebody has taken or removed it, or retention has.",
     "not_retryable": "Only a picture whose source lies in the error folder can be retried.",
     "folder_paused": "Somebody has paused it: `srwatchd resume --folder ID`, or on the console's page.",

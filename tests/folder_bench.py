@@ -88,8 +88,9 @@ class Served:
         return sorted(path.name for path in self.config.done.rglob("*_x2.*"))
 
     def actions(self) -> list[str]:
-        lines = (self.root / "var/audit.jsonl").read_text().splitlines()
-        return [json.loads(line)["event.action"] for line in lines]
+        """Of the ledger's whole lines: a lane may be writing another one."""
+        lines = (self.root / "var/audit.jsonl").read_text().splitlines(keepends=True)
+        return [json.loads(line)["event.action"] for line in lines if line.endswith("\n")]
 
     async def until(self, holds: Callable[[], Any]) -> None:
         """Wait, with patience, until it is so."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Report", "verify"]
 
-_PATIENCE_S: Final = 0.2
+_PATIENCE_S: Final = 2.0
+_PAUSE_S: Final = 0.1
 _ROUNDS: Final = 3
 
 
@@ -88,15 +89,17 @@ class _Verifier:
         self._first_problem: Fault | None = None
 
     def segment(self, descriptor: int, name: str, *, patient: bool) -> None:
-        """Check one segment; closes the descriptor. ``patient`` waits once for a line that is being written."""
+        """Check one segment; closes the descriptor. ``patient`` waits for a line that is being written."""
         self._previous_file, self._file, self._line = self._file, name, 0
         self._segments += 1
         self._walk.begin()
         with os.fdopen(descriptor, "rb") as file:
             for piece in lines_of(file):
                 raw = piece
-                if patient and not raw.endswith(b"\n"):
-                    time.sleep(_PATIENCE_S)
+                patience = _PATIENCE_S if patient else 0.0
+                while patience > 0.0 and not raw.endswith(b"\n"):
+                    time.sleep(_PAUSE_S)
+                    patience -= _PAUSE_S
                     raw += file.readline()
                 self._check(raw)
         if self._line == 0:

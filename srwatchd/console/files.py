@@ -59,10 +59,16 @@ def present(config: Config, account: Account, side: Side) -> bool:
 def opened(config: Config, account: Account, side: Side) -> int:
     """A descriptor of what has the file's name, for reading; :mod:`srwatchd.console.originals` compares it.
 
-    Raises DeclinedError ``file_gone``, OSError for a disk that refuses.
+    Raises DeclinedError ``not_finished`` or ``file_gone``, OSError for a disk that refuses.
     """
+    if account.get("outcome") == "running":
+        raise DeclinedError(409, "not_finished", f"the {side} cannot be had: the picture is still in work")
+    path = path_of(account, side)
+    if path is None and side == "result":
+        text = f"the job made no result: it ended as {account.get('outcome')}"
+        raise DeclinedError(410, "file_gone", text, hint="The job's own message says why.")
     gone = DeclinedError(410, "file_gone", f"the {side} is not where the ledger says that it was put")
-    place = _placed(config, path_of(account, side))
+    place = _placed(config, path)
     if place is None:
         raise gone
     try:

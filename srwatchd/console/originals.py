@@ -34,8 +34,8 @@ class Originals:
     def open(self, account: Account, side: Side) -> int:
         """A descriptor of the file for reading. Blocks, for a large file that is new here for seconds.
 
-        Raises DeclinedError ``file_gone`` when it is not there, or is another one by its size or, where the ledger has
-        it, its hash; HostError for a disk that refuses.
+        Raises DeclinedError ``not_finished`` in the midst of the job, ``file_gone`` when it is not there, or another
+        by its size or, where the ledger has it, its hash; HostError for a disk that refuses.
         """
         with host_errors(path_of(account, side) or "", "reading"):
             descriptor = opened(self._config, account, side)

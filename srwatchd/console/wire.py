@@ -20,7 +20,8 @@ __all__ = ["Lingering", "PatientProtocol"]
 
 _HEADERS_SECONDS: Final = 15.0
 _MOST_CONNECTIONS: Final = 512
-_LINGER_SECONDS: Final = 5.0
+_LINGER_SECONDS: Final = 30.0
+_LINGER_PAUSE_SECONDS: Final = 5.0
 _LINGER_BYTES: Final = 256 << 20
 
 
@@ -70,7 +71,8 @@ class PatientProtocol(H11Protocol):
 class Lingering:
     """A layer around the whole application: an answer that comes early is sent whole, then the body is read away.
 
-    For some seconds and some hundred MB at the most, and only where the client has not asked whether it shall send.
+    As long as more comes, for half a minute and some hundred MB at the most, and only where the client has not asked
+    whether it shall send.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -121,7 +123,8 @@ async def _read_away(receive: Receive) -> None:
     try:
         async with asyncio.timeout(_LINGER_SECONDS):
             while left > 0:
-                message = await receive()
+                async with asyncio.timeout(_LINGER_PAUSE_SECONDS):
+                    message = await receive()
                 left -= len(message.get("body", b""))
                 if not message.get("more_body"):
                     return

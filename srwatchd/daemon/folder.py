@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +14,13 @@ from srwatchd.daemon.faults import host_error
 from srwatchd.daemon.holding import Holding
 from srwatchd.daemon.jobrun import Outcome, Verdict
 from srwatchd.daemon.lane import Lane
+from srwatchd.daemon.lookout import Hints, Lookout
 from srwatchd.daemon.news import News
 from srwatchd.daemon.premises import Premises
 from srwatchd.daemon.waiting import OLD_SECONDS, concerns_source, settling, tell, unlisted, waiting_files
 from srwatchd.daemon.workqueue import Work, WorkQueue
 from srwatchd.errors import HostError, InstanceError
 from srwatchd.intake.order import KNOWN_FILES
-from srwatchd.intake.settle import Settler, WaitReason
 from srwatchd.job import FINAL
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from srwatchd.daemon.holds import Hold
     from srwatchd.daemon.jobrun import JobRun
     from srwatchd.daemon.services import Services
-    from srwatchd.intake.hints import Hint
     from srwatchd.job import Snapshot
     from srwatchd.pipeline.custody import Custody
 
@@ -41,8 +40,6 @@ _log = structlog.get_logger("srwatchd.folder")
 _ROUND_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 3.0
 _BATCH: Final = 32
-_LOOKS: Final = 256
-"""Looks at a time: claims of what is ready already do not wait for a hundred thousand of them."""
 _CLAIMED_SECONDS: Final = 60.0
 """Until the next try with a claimed source that cannot be read."""
 
@@ -73,17 +70,15 @@ class ServedFolder:
         self._holding = Holding(config, services, self.lane, self._news)
         self._settle = settle
         self._known_files = known_files
-        self._settler: Settler | None = None
+        self._lookout: Lookout | None = None  # made together with the premises
         self._queue = WorkQueue()
         self._running: set[JobRun] = set()
         self._trouble: HostError | None = None
         self._lost = False
         self._opening = True
-        self._scanned = False
         self.taken_up = False  # whether what an earlier daemon left there has been found
-        self._hints: deque[Hint] = deque(maxlen=65536)
         self._woken = asyncio.Event()
-        self._next_scan = 0.0
+        self._hints = Hints(self._woken.set)
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -141,25 +136,22 @@ class ServedFolder:
         premises = self._open_premises()
         await self.lane.run(premises.check)
         await self.lane.run(premises.follow)
-        await self._take_hints(premises)
-        if self._loop.time() >= self._next_scan or self._open_settler().depleted or not premises.watching():
-            await self._scan(premises)
-        await self._look(premises)
+        await self._open_lookout().refresh()
         self._refill()
 
     async def _take_up(self) -> None:
         """Open what is not open, see that everything is as it should be, and go on with what was left."""
         if self._lost and self.premises is not None:  # only now, as no run uses its descriptors any more
-            premises, self.premises, self._settler = self.premises, None, None
+            premises, self.premises, self._lookout = self.premises, None, None
             self._queue.clear_candidates()
             await self.lane.run(premises.close)
         self._lost = False
         if self.premises is None:
             create = self.config.id not in self._services.known
             self.premises = await self.lane.run(
-                Premises.open, self.config, self._services, self._hinted, create=create, settle=self._settle
+                Premises.open, self.config, self._services, self._hints.put, create=create, settle=self._settle
             )
-            self._settler = Settler(self.premises.timing, self.config, limit=self._known_files)
+            self._lookout = Lookout(self.config, self.premises, self.lane, self._hints, known_files=self._known_files)
             self._services.known.put(self.config.id)
         await self.lane.run(self.premises.check)
         if self.hold is not None:
@@ -171,7 +163,7 @@ class ServedFolder:
         if ended_well:
             self._holding.forget()
         self.taken_up = True
-        self._next_scan = 0.0
+        self._open_lookout().scan_soon()
 
     async def _recover(self, premises: Premises) -> bool:
         """Go on with claims that nobody works on, left by a crash or by a hold; whether any job ended well by that."""
@@ -197,65 +189,20 @@ class ServedFolder:
         await self.lane.run(premises.custody.sweep, working)
         return ended_well
 
-    def _hinted(self, hint: Hint) -> None:
-        """Called in the observer's thread."""
-        self._hints.append(hint)
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._woken.set)
-
-    async def _take_hints(self, premises: Premises) -> None:
-        settler = self._open_settler()
-        while self._hints:
-            hint = self._hints.popleft()
-            if premises.calls_for_scan(hint):
-                self._next_scan = 0.0
-            elif premises.calls_for_partial_scan(hint):
-                started = self._loop.time()
-                found = await self.lane.run(premises.scan, hint.name, limit=self._known_files)
-                settler.seen(found.snapshots, self._loop.time(), started=started)
-                self._next_scan = 0.0 if found.more else self._next_scan
-            else:
-                settler.hinted(hint, self._loop.time())
-
-    async def _scan(self, premises: Premises) -> None:
-        self._next_scan = self._loop.time() + self.config.rescan_interval
-        if premises.blind is not None or not premises.watching():
-            await self.lane.run(premises.watch_again)
-        settler, started = self._open_settler(), self._loop.time()
-        found = await self.lane.run(premises.scan, limit=self._known_files, apart=settler.apart())
-        settler.reconcile(found, self._loop.time(), started=started)
-        self._scanned = True
-        for problem in premises.news():
-            _log.warning("incomplete view", folder=self.config.id, reason=problem.message, hint=problem.hint)
-
-    async def _look(self, premises: Premises) -> None:
-        settler = self._open_settler()
-        names = settler.due(self._loop.time(), limit=_LOOKS)
-        if names:
-            for name, look in await self.lane.run(premises.look_all, names):
-                if look is None:
-                    settler.forget(name)
-                elif isinstance(look, HostError):
-                    settler.hold(name, self._loop.time(), reason=WaitReason.UNREADABLE, detail=look.message)
-                else:
-                    settler.observe(look, self._loop.time())
-
     def _refill(self) -> None:
         """Reserve the next candidates in the folder's order, a few at a time so that the order stays fresh."""
-        settler = self._open_settler()
         if self._queue.candidates < _BATCH:
-            for verdict in settler.ready(self._loop.time(), limit=_BATCH):
-                settler.reserve(verdict.snapshot.name)
+            for verdict in self._open_lookout().reserve(_BATCH):
                 self._queue.add_candidate(verdict)
 
     def _seconds_to_next(self) -> float:
         now = self._loop.time()
-        due = [now + _ROUND_SECONDS, self._next_scan]
-        if self.hold is not None:  # while anything runs, its end wakes the patrol
-            due = [now + _ROUND_SECONDS] if self._running else [now + _ROUND_SECONDS, self.hold.next_look]
-        elif self._settler is not None and (next_due := self._settler.next_due()) is not None:
-            due.append(next_due)
-        return max(0.005, min(due) - now)
+        due = now + _ROUND_SECONDS
+        if self.hold is None:
+            due = due if self._lookout is None else min(due, self._lookout.next_due)
+        elif not self._running:  # while anything runs, its end wakes the patrol
+            due = min(due, self.hold.next_look)
+        return max(0.005, due - now)
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -263,7 +210,7 @@ class ServedFolder:
         """Whether a run can start now."""
         if not self._may_start():
             return False
-        if not self._queue.candidates and self._settler is not None:
+        if not self._queue.candidates and self._lookout is not None:
             self._refill()
         return self._queue.ready(self._loop.time())
 
@@ -300,8 +247,8 @@ class ServedFolder:
                 self._trouble = outcome.error
             elif outcome.record is not None:
                 self._queue.add_retry(outcome.record, self._loop.time() + _CLAIMED_SECONDS)
-        if run.fresh and self._settler is not None:
-            tell(self._settler, run, outcome, now=self._loop.time(), paths=self._paths_of(run))
+        if run.fresh and self._lookout is not None:
+            tell(self._lookout.settler, run, outcome, now=self._loop.time(), paths=self._paths_of(run))
         self._woken.set()
 
     def _paths_of(self, run: JobRun) -> tuple[str, ...]:
@@ -314,7 +261,7 @@ class ServedFolder:
 
     def grace_over(self, name: str) -> bool:
         """Whether an undecodable file has had its grace."""
-        return self._open_settler().grace_over(name, self._loop.time())
+        return self._open_lookout().settler.grace_over(name, self._loop.time())
 
     # -- holds ---------------------------------------------------------------------------------------------------
 
@@ -342,12 +289,11 @@ class ServedFolder:
     @property
     def settled_everything(self) -> bool:
         """Whether nothing is in work, and nothing ready, waiting for a retry or settling that could still be begun."""
-        if not self._scanned:
+        if self._lookout is None or not self._lookout.scanned:
             return self.hold is not None
         if self.paused or not self.in_active_hours:
             return not self._running
-        busy = bool(self._queue) or bool(self._running)
-        return not busy and (self._settler is None or not settling(self._settler))
+        return not (self._queue or self._running or settling(self._lookout.settler))
 
     @property
     def left(self) -> bool:
@@ -357,23 +303,23 @@ class ServedFolder:
     @property
     def waiting(self) -> int:
         """How many files are in the inbox, as far as is known, those in work aside."""
-        settler = self._settler
-        if settler is None:
+        if self._lookout is None:
             return 0
+        settler = self._lookout.settler
         return len(settler) + settler.more - sum(run.fresh and run.name in settler for run in self._running)
 
     def waiting_files(self, *, older_than: float = OLD_SECONDS) -> list[dict[str, Any]]:
         """Files in the inbox that need a person or have been there longer than ``older_than`` seconds, with reasons."""
-        if self._settler is None or self.premises is None:
+        if self._lookout is None or self.premises is None:
             return []
-        running = {run.name for run in self._running}
-        files = waiting_files(self._settler, now=self._loop.time(), older_than=older_than, running=running)
+        running, settler = {run.name for run in self._running}, self._lookout.settler
+        files = waiting_files(settler, now=self._loop.time(), older_than=older_than, running=running)
         return files + unlisted(self.premises.problems, self.config.inbox)
 
     @property
     def oldest_since(self) -> float | None:
         """Since when the oldest file in the inbox has been seen (monotonic); None when there is none."""
-        return None if self._settler is None else self._settler.oldest_since
+        return None if self._lookout is None else self._lookout.settler.oldest_since
 
     @property
     def retrying(self) -> int:
@@ -401,7 +347,7 @@ class ServedFolder:
             raise HostError("folder_missing", f"the folder {self.config.id!r} is not open", path=str(self.config.inbox))
         return self.premises
 
-    def _open_settler(self) -> Settler:
+    def _open_lookout(self) -> Lookout:
         self._open_premises()
-        assert self._settler is not None  # noqa: S101 - made together
-        return self._settler
+        assert self._lookout is not None  # noqa: S101 - made together
+        return self._lookout

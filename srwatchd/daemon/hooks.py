@@ -20,7 +20,7 @@ from srwatchd.daemon.lane import Lane
 from srwatchd.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from srwatchd.audit import Ledger
     from srwatchd.config import Folder
@@ -34,6 +34,7 @@ HookEvent = Literal["success", "failure", "hold"]
 
 QUEUED: Final = 1000
 """How many hooks of a folder may wait; the next ones are dropped, and told."""
+_GRACE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,13 @@ class Hooks:
         self._ledger = ledger
         self._tally = tally
         self._lines: dict[str, _Line] = {}
-        self._closing = False
+        self._kill_at: float | None = None
+        """Since the service stops: when a hook that still runs is killed (the loop's time)."""
 
     def happened(self, folder: Folder, event: HookEvent, facts: Mapping[str, Any]) -> None:
         """Queue the folder's hook for ``event``, if it has one. Returns at once and raises nothing."""
         words = {"success": folder.hooks.on_success, "failure": folder.hooks.on_failure, "hold": folder.hooks.on_hold}
-        if not words[event] or self._closing:
+        if not words[event] or self._kill_at is not None:
             return
         call = _Call(words[event], folder.hooks.timeout, {**facts, "event": event, "folder": folder.id})
         line = self._lines.get(folder.id)
@@ -97,8 +99,8 @@ class Hooks:
             await asyncio.wait(tasks, timeout=seconds)
 
     async def close(self, seconds: float) -> None:
-        """Give the running ones ``seconds``, then kill them and drop the rest."""
-        self._closing = True
+        """Drop those that wait, kill the running ones after a moment; what is not told in ``seconds`` is not told."""
+        self._kill_at = asyncio.get_running_loop().time() + _GRACE_SECONDS
         tasks = [line.task for line in self._lines.values() if line.task is not None and not line.task.done()]
         for line in self._lines.values():
             await self._drop_rest(line)
@@ -110,26 +112,17 @@ class Hooks:
     async def _work(self, line: _Line) -> None:
         while line.calls:
             call = line.calls.popleft()
-            stopping = self._deadline_after_closing()
-            result = await line.lane.run(run_hook, call.words, call.facts, timeout=call.timeout, unwanted=stopping)
+            unwanted = self._unwanted(asyncio.get_running_loop())
+            result = await line.lane.run(run_hook, call.words, call.facts, timeout=call.timeout, unwanted=unwanted)
             await self._ended(line, call, result)
             if line.dropped:
                 dropped, line.dropped = line.dropped, 0
                 why = f"{dropped} hooks were dropped: more than {QUEUED} waited"
                 await self._tell(line, call, call.entry(why), why)
 
-    def _deadline_after_closing(self) -> Any:
-        """Whether the running hook is to be killed: a second after the service began to stop."""
-        loop, since = asyncio.get_running_loop(), 0.0
-
-        def unwanted() -> bool:
-            """Whether a hook that still runs is ended: a second after the daemon began to stop."""
-            nonlocal since
-            if self._closing and not since:
-                since = loop.time()
-            return bool(since) and loop.time() - since > 1.0
-
-        return unwanted
+    def _unwanted(self, loop: asyncio.AbstractEventLoop) -> Callable[[], bool]:
+        """Whether the running hook is to be killed; asked in its lane."""
+        return lambda: self._kill_at is not None and loop.time() >= self._kill_at
 
     async def _ended(self, line: _Line, call: _Call, result: HookResult) -> None:
         outcome = "failed" if result.why else "ok"

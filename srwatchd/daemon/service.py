@@ -46,7 +46,7 @@ _STOP_SECONDS: Final = 15.0
 """For the pictures in work; what a hung disk or worker costs after that keeps the whole stop below 25 s."""
 _STATUS_SECONDS: Final = 2.0
 _AGAIN_SECONDS: Final = 5.0
-_HOOKS_SECONDS: Final = 2.0
+_HOOKS_SECONDS: Final = 4.0
 _DRAIN_SECONDS: Final = 60.0
 _WITNESS_SECONDS: Final = 6 * 3600.0
 _PATIENCE_SECONDS: Final = 120.0
@@ -117,8 +117,7 @@ class Daemon:
                 self._notifier.stopping("stopping")
                 for task in tasks:
                     task.cancel()
-                await upkeep.close()
-                await lasting.hooks.close(_HOOKS_SECONDS)
+                await asyncio.gather(upkeep.close(), lasting.hooks.close(_HOOKS_SECONDS))
                 await control.close()
                 _record(ledger, Entry("daemon.stopped"))
                 await self._checkpoint()

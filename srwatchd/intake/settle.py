@@ -309,7 +309,9 @@ class Settler:
             candidate.touched = now
             if candidate.reserved or candidate.looked >= started:
                 continue
-            if candidate.snapshot != snapshot:
+            if candidate.snapshot is None and candidate.reason is WaitReason.UNREADABLE:
+                candidate.snapshot = snapshot  # heard of, never seen by a look: that a scan sees it is no change
+            elif candidate.snapshot != snapshot:
                 candidate.renew(snapshot, now)
                 candidate.reason = WaitReason.SETTLING
                 self._ready.remove(name)

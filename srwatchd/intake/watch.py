@@ -22,8 +22,9 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
+from watchdog.observers.api import DEFAULT_OBSERVER_TIMEOUT, BaseObserver
 from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver
-from watchdog.observers.inotify_c import InotifyConstants
+from watchdog.observers.inotify_c import InotifyConstants, InotifyFD
 
 from srwatchd.errors import HostError
 from srwatchd.intake.hints import Hint, HintKind
@@ -102,10 +103,23 @@ class _Emitter(InotifyFullEmitter):
         return super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM
 
 
+class _Instance(InotifyFD):
+    """An instance of inotify that is not read before its thread has begun to.
+
+    The library believes that it is: closed before that, as when the first watch cannot be had, it leaves its
+    descriptors to a thread that has nothing to do any more, and they stay open.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_reading = False
+
+
 class _Observer(InotifyObserver):
     def __init__(self) -> None:
-        super().__init__(generate_full_events=True)
-        self._emitter_class = _Emitter
+        self._inotify_fd = _Instance()
+        self._inotify_fd.start()
+        BaseObserver.__init__(self, _Emitter, timeout=DEFAULT_OBSERVER_TIMEOUT, inotify_fd=self._inotify_fd)
 
 
 class _Handler(FileSystemEventHandler):

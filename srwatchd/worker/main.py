@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import socket
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -96,12 +97,13 @@ def perform(connection: socket.socket, received: protocol.Received, tasks: Mappi
     """Do one op, sending its progress, and return the encoded reply. Whatever the op raises becomes an error in it."""
     request = received.message
     number, op = request["id"], str(request["op"])
-    over = False
+    over, speaking = False, threading.Lock()
 
     def progress(values: dict[str, Any]) -> None:
-        """Tell the supervisor that the op is alive; ignored once it is over."""
-        if not over and not _said(connection, protocol.encode({"id": number, "progress": values})):
-            os._exit(0)
+        """Tell the supervisor that the op is alive; ignored once it is over, from whatever thread it comes."""
+        with speaking:
+            if not over and not _said(connection, protocol.encode({"id": number, "progress": values})):
+                os._exit(0)
 
     try:
         result = tasks[op](request["params"], list(received.descriptors), progress)
@@ -111,7 +113,8 @@ def perform(connection: socket.socket, received: protocol.Received, tasks: Mappi
     except BaseException as error:  # noqa: BLE001  the supervisor has to learn of every one
         wire = _unexpected(op, error).to_wire()
     finally:
-        over = True
+        with speaking:
+            over = True
     # The traceback and all that its frames held are gone here, so there is memory again for the reply.
     return protocol.encode({"id": number, "error": _bounded(wire)})
 

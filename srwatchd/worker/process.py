@@ -29,8 +29,8 @@ __all__ = ["Worker"]
 _REAPING: Final = 5.0
 """Seconds to wait for a killed process; longer means that it sleeps in the kernel, on a disk or mount that hangs."""
 
-_LINGERING: Final = 1.0
-"""Seconds between the end of a worker's socket and the end of the worker, if the one announces the other."""
+_LINGERING: Final = 5.0
+"""The most seconds between the end of a worker's socket and the end of the worker, if the one announces the other."""
 
 
 class Worker:

@@ -196,7 +196,9 @@ def test_a_source_that_failed(site):
         assert refused(answered(console, job, path, status=422)) == job["code"] == "incomplete"
     assert answered(console, job, "download/source").content == (service.place("a", "error") / "cut.png").read_bytes()
     for path in ("view/result", "download/result"):
-        assert refused(answered(console, job, path, status=410)) == "file_gone"
+        answer = answered(console, job, path, status=410)
+        assert refused(answer) == "file_gone"
+        assert answer.json()["error"]["message"] == "the job made no result: it ended as quarantined"
 
 
 def test_files_that_are_gone_or_others(site):

@@ -181,8 +181,10 @@ def test_who_waits_too_long_is_told_the_job(site):
         with standing_still(service):
             answer = asked(other, png())
             assert refusal(answer, 504)["code"] == "not_in_time"
-        job = answer.headers["x-srwatchd-job"]
-        wait_for(lambda: other.client.get(f"/api/v1/jobs/{job}/download/result").status_code == 200)
+            job = f"/api/v1/jobs/{answer.headers['x-srwatchd-job']}"
+            wait_for(lambda: other.client.get(job).status_code == 200)
+            assert refusal(other.client.get(f"{job}/download/result"), 409)["code"] == "not_finished"
+        wait_for(lambda: other.client.get(f"{job}/download/result").status_code == 200)
     (result,) = left(service)
     (place(service) / result).unlink()
 

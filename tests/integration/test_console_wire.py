@@ -89,14 +89,19 @@ def test_a_refusal_arrives_whole_at_who_still_sends(connection, monkeypatch):
     asyncio.run(served(try_it, Lingering(refusing)))
 
 
-def test_who_never_ends_is_let_go(monkeypatch):
-    """The rest of a body is read away for some seconds only."""
-    monkeypatch.setattr(wire, "_LINGER_SECONDS", 0.3)
+@pytest.mark.parametrize("limit", ["_LINGER_PAUSE_SECONDS", "_LINGER_SECONDS"])
+def test_who_never_ends_is_let_go(limit, monkeypatch):
+    """The rest of a body is read away as long as more comes, and for half a minute only."""
+    monkeypatch.setattr(wire, limit, 0.3)
 
     async def try_it(port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\nx")
-        assert (await reader.read()).endswith(b"no")
+        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 999999\r\n\r\nx")
+        answer = asyncio.create_task(reader.read())
+        while limit == "_LINGER_SECONDS" and not answer.done():
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+        assert (await answer).endswith(b"no")
         writer.close()
 
     asyncio.run(served(try_it, Lingering(refusing)))

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from intake_bench import open_inbox
+from watchdog.observers.inotify_c import InotifyFD
 
 from srwatchd.errors import HostError
 from srwatchd.intake.hints import Hint, HintKind
@@ -138,8 +139,18 @@ def test_watch_lost_events_are_told(watched, ear):
     assert ear.hints == [Hint(HintKind.OVERFLOW)]
 
 
-def test_watch_missing_folder_cannot_be_watched(tmp_path, ear):
-    """It is a hold, and leaves no thread and no descriptor behind."""
+@pytest.mark.parametrize("late", [False, True], ids=["", "before its thread reads"])
+def test_watch_missing_folder_cannot_be_watched(tmp_path, ear, late, monkeypatch):
+    """It is a hold, and leaves no descriptor behind, however far the library's thread has come."""
+    if late:
+        read = InotifyFD.run
+
+        def run(instance):
+            while instance.should_keep_running():
+                time.sleep(0.01)
+            read(instance)
+
+        monkeypatch.setattr(InotifyFD, "run", run)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(HostError) as caught:
         Watcher(tmp_path / "none", recursive=True, on_hint=ear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,14 @@ def build(root: Path, key: bytes | None) -> Path:
     ledger.close()
     assert len(segments(path)) > 3
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_writes() -> Iterator[None]:
+    """No line that is torn will become whole by waiting."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["srwatchd.audit.verify"], "_PATIENCE_S", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module", params=[None, KEY], ids=["plain", "keyed"])

@@ -73,6 +73,21 @@ def test_settle_scan_does_not_overrule_a_later_look():
     assert subject.ready(7.0) == [Ready(snapshot(size=20))]
 
 
+def test_settle_scan_does_not_hide_what_cannot_be_read():
+    """A file whose only looks failed stays one that needs a person, until it is another one."""
+    subject = settler()
+    subject.hinted(CLOSED, 0.0)
+    assert subject.due(0.0) == ["a.jpg"]
+    subject.hold("a.jpg", 0.0, reason=WaitReason.UNREADABLE, detail="permission denied")
+    subject.reconcile(Selection([snapshot()]), 1.0, started=0.5)
+    assert (subject.waiting()["a.jpg"].reason, subject.waiting()["a.jpg"].detail) == (
+        WaitReason.UNREADABLE,
+        "permission denied",
+    )
+    subject.reconcile(Selection([snapshot(size=11)]), 1.5, started=1.2)
+    assert reason(subject) is WaitReason.SETTLING
+
+
 def test_settle_lost_look_is_made_up_for_by_the_next_scan():
     """A name that was handed out and never observed is due again."""
     subject = settler()

@@ -63,7 +63,7 @@ class _Asked(BaseModel):
 @router.get(
     "/{job}/thumbnail",
     response_class=Response,
-    responses={**_SHOWN, **documented(401, 404, 410, 422, 503, 504)},
+    responses={**_SHOWN, **documented(401, 404, 409, 410, 422, 503, 504)},
 )
 async def thumbnail(
     desk: TheDesk,
@@ -88,7 +88,7 @@ async def thumbnail(
 @router.get(
     "/{job}/view/{side}",
     response_class=Response,
-    responses={**_SHOWN, **documented(400, 401, 404, 410, 422, 503, 504)},
+    responses={**_SHOWN, **documented(400, 401, 404, 409, 410, 422, 503, 504)},
 )
 async def view(
     desk: TheDesk,
@@ -116,7 +116,7 @@ async def view(
         206: {"description": "The part that Range asks for."},
         304: {"description": "It is the one of If-None-Match."},
         416: {"description": "It has no such part."},
-        **documented(401, 404, 410, 503, 504),
+        **documented(401, 404, 409, 410, 503, 504),
     },
 )
 async def download(
