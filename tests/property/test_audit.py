@@ -68,7 +68,7 @@ def pick(data: st.DataObject, path: Path) -> tuple[Path, list[bytes]]:
     return segment, segment.read_bytes().splitlines(keepends=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_changed_byte_is_found(original: tuple[Path, bytes | None], workplace: Path, data: st.DataObject) -> None:
     """One byte, anywhere, to any other value: the report is not ok and names the segment."""
@@ -86,7 +86,7 @@ def test_any_changed_byte_is_found(original: tuple[Path, bytes | None], workplac
         assert report.first_problem.file in {item.name for item in segments(path)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_removed_line_is_found(original: tuple[Path, bytes | None], workplace: Path, data: st.DataObject) -> None:
     """By verify, or, for the very last line, by a checkpoint kept elsewhere."""
@@ -102,7 +102,7 @@ def test_any_removed_line_is_found(original: tuple[Path, bytes | None], workplac
     assert verify(path, original[1]).ok == last
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_added_line_is_found(original: tuple[Path, bytes | None], workplace: Path, data: st.DataObject) -> None:
     """A copy of any line, or any bytes, anywhere."""
@@ -115,7 +115,7 @@ def test_any_added_line_is_found(original: tuple[Path, bytes | None], workplace:
     assert not verify(path, original[1]).ok
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_reordering_is_found(original: tuple[Path, bytes | None], workplace: Path, data: st.DataObject) -> None:
     """Lines within a segment in any other order, or two segments exchanged."""
@@ -132,7 +132,7 @@ def test_any_reordering_is_found(original: tuple[Path, bytes | None], workplace:
     assert not verify(path, original[1]).ok
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_any_missing_closed_segment_is_found(
     original: tuple[Path, bytes | None], workplace: Path, data: st.DataObject
@@ -143,7 +143,7 @@ def test_any_missing_closed_segment_is_found(
     assert not verify(path, original[1]).ok
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_torn_tail_is_mended(original: tuple[Path, bytes | None], workplace: Path, data: st.DataObject) -> None:
     """A last append that is there in part, or as zeros, is cut off; everything before stays, and the chain goes on."""

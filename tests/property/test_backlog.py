@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from srwatchd.intake.hints import Hint, HintKind
@@ -110,7 +110,6 @@ class World:
         return claimed
 
 
-@settings(deadline=None)
 @given(order=st.sampled_from(["oldest", "newest", "name", "smallest"]), steps=STEPS)
 def test_every_file_gets_its_turn_in_bounded_memory(order, steps):
     """What is left in the end is what cannot be read; never is more remembered than the limit and a half."""
@@ -127,7 +126,6 @@ def test_every_file_gets_its_turn_in_bounded_memory(order, steps):
     assert world.settler.more == 0
 
 
-@settings(deadline=None)
 @given(order=st.sampled_from(["oldest", "newest", "name", "smallest"]), count=st.integers(1, 60))
 def test_a_backlog_is_worked_off_in_its_order(order, count):
     """From the first to the last, as if all of it were remembered."""

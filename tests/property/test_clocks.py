@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from srwatchd.daemon.credible import CREDIT, CredibleTime
@@ -55,7 +55,6 @@ class World:
             self.booted, self.boots = self.true, self.boots + 1
 
 
-@settings(deadline=None)
 @given(off=st.sampled_from([0.0, -NOW, 10 * YEAR]), steps=STEPS)
 def test_no_file_is_older_than_it_is(off, steps):
     """Only what a clock put forward while nobody looked can add, a week for each boot; steps add nothing."""

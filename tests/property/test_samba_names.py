@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
@@ -26,7 +26,6 @@ def written(operation, name):
     return entry(operation, "ok", *words, path)
 
 
-@settings(deadline=None)
 @given(deeds=st.lists(st.tuples(OPERATIONS, NAMES), max_size=6), cut=st.integers(0, 400), size=st.integers(1, 300))
 def test_a_name_never_speaks_for_somebody_else(deeds, cut, size):
     """Whatever the names are, wherever the reading begins and however it is cut: only Anna is ever heard."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from srwatchd.tiling import LARGEST_EDGE, TilePlan, plan, reflected, rung
@@ -25,7 +25,6 @@ def around(first: int, last: int, extent: int, cut: TilePlan) -> tuple[int, int]
     return max(first - cut.halo, -cut.border), min(last + cut.halo, extent + cut.border)
 
 
-@settings(deadline=None)
 @given(plans())
 def test_every_result_pixel_is_written_once(case: tuple[TilePlan, int]) -> None:
     """The targets cover the result without a gap and without an overlap."""
@@ -36,7 +35,6 @@ def test_every_result_pixel_is_written_once(case: tuple[TilePlan, int]) -> None:
     assert (written == 1).all()
 
 
-@settings(deadline=None)
 @given(plans())
 def test_every_input_has_one_shape(case: tuple[TilePlan, int]) -> None:
     """Read and padding add up to the plan's shape, which is not above the tile's area; the count is as announced."""
@@ -54,7 +52,6 @@ def test_every_input_has_one_shape(case: tuple[TilePlan, int]) -> None:
         assert tile.read.right <= cut.width
 
 
-@settings(deadline=None)
 @given(plans())
 def test_tiles_see_what_the_whole_picture_would(case: tuple[TilePlan, int]) -> None:
     """A tile holds its core, as large as its target, and the context of that, as in the picture with its border."""
@@ -78,7 +75,6 @@ def test_tiles_see_what_the_whole_picture_would(case: tuple[TilePlan, int]) -> N
         assert np.array_equal(seen, whole[inside])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5000))
 def test_rungs_are_few_and_near(length: int) -> None:
     """A rung is at or above the length, at most a quarter above it from 32 on, and a rung of its own."""
@@ -88,7 +84,6 @@ def test_rungs_are_few_and_near(length: int) -> None:
     assert rung(up) == up
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(0, 30), st.integers(0, 30))
 def test_reflection_is_numpys(length: int, before: int, after: int) -> None:
     """The indices are those of numpy's own reflection."""
