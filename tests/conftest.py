@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _CLONE_NEWNS: Final = 0x00020000  # linux/sched.h
 _MS_REC: Final = 0x4000  # linux/mount.h
@@ -30,6 +31,10 @@ _FIRST: Final = tuple(
     )
 )
 """Files that take half a minute or more, roughly the longest first: at the end one would keep one process waiting."""
+
+# How long an example takes says nothing on a machine that does something else as well.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # The benchmarks are tested from the checkout. Last, so that the srwatchd that is installed goes first.
 sys.path.append(str(Path(__file__).resolve().parents[1]))

@@ -163,5 +163,5 @@ class _Thread:
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
     """Schedule ``call`` in the loop; a loop that has ended meanwhile has nobody left to tell."""
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(call, *args)

@@ -57,7 +57,6 @@ def test_every_answer_is_one_that_is_described(described, mode):
     """Status, type, headers and shape, for right requests and wrong ones."""
     options = hypothesis.settings(
         max_examples=EXAMPLES,
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
