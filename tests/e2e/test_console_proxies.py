@@ -113,8 +113,9 @@ def test_what_is_refused_early_says_so_through_the_proxy(reached, token, tmp_pat
     """The console does not read a body that it will not take; its answer arrives all the same."""
     large = tmp_path / "large.part"
     large.write_bytes(os.urandom(LARGE))
+    words = ("--http1.1", "-T", large)  # over HTTP/2 curl 7.88 stops sending at such an answer and may lose its body
     for _ in range(3):
-        status, _, body = reached.curl("/api/v1/folders/photos/files/large.part", "-T", large, Authorization=token)
+        status, _, body = reached.curl("/api/v1/folders/photos/files/large.part", *words, Authorization=token)
         assert (status, json.loads(body)["error"]["code"]) == (422, "name_unwanted")
 
 
