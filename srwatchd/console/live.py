@@ -62,8 +62,8 @@ class Pulse:
         """The latest moment, at most a second old."""
         async with self._lock:
             if self._taken is None or time.monotonic() - self._at >= _INTERVAL:
+                self._at = time.monotonic()  # before the look: what is forgotten meanwhile stays so
                 self._taken = await self._look()
-                self._at = time.monotonic()
             return self._taken
 
     def forget(self) -> None:

@@ -117,8 +117,9 @@ async def _serve(
     )
     url = _url(listener, secure=context is not None)
     _log.info("started", version=__version__, config=str(desk.config.source), url=url)
-    say(f"srwatchd's console: {url}")
-    await server.serve(sockets=[listener])
+    with server.capture_signals():  # before anybody is told where it is
+        say(f"srwatchd's console: {url}")
+        await server.serve(sockets=[listener])
     _log.info("stopped")
     return 0
 

@@ -109,8 +109,9 @@ class Service:
 
         def working():
             told = self._status()
-            begun = any(each["name"] == name and each["done"] for each in told["jobs"]["running"])
-            return [each["pid"] for each in told["workers"] if each["role"] == "infer"] if begun else None
+            if told and any(each["name"] == name and each["done"] for each in told["jobs"]["running"]):
+                return [each["pid"] for each in told["workers"] if each["role"] == "infer"]
+            return None
 
         with _stopped(wait_for(working)):
             yield
@@ -121,7 +122,7 @@ class Service:
 
         def trying():
             children = Path(f"/proc/{self.console.pid}/task/{self.console.pid}/children").read_text().split()
-            return [int(pid) for pid in children if b"importchild" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            return [int(pid) for pid in children if b"importchild" in _command(pid)]
 
         with _stopped(wait_for(trying)):  # not before its exec, for which the console stands still
             yield
@@ -143,6 +144,12 @@ class Service:
             process.wait(PATIENCE)
             if process.stdout:
                 process.stdout.close()
+
+
+def _command(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ sys.path.append(str(Path(__file__).parent))
 from browser_bench import Namespace, Service, dropped, missing
 from commands import PATIENCE, ROOT, command, png, small_model, small_scale, wait_for
 
+from srwatchd.control.socket import call
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
@@ -196,6 +198,26 @@ def test_what_failed_says_why_in_both_languages_and_is_retried(page, service):
     first = job_of(page, "cut.png")["job"]
     page.locator(".need", has_text="cut.png").get_by_role("button").click()
     wait_for(lambda: job_of(page, "cut.png")["job"] != first)
+
+
+def test_a_click_is_not_lost_to_what_changes_meanwhile(page, service):
+    """The figures beside a button change while it is held down; it is clicked all the same, and then they are drawn."""
+    page.goto("/#/folders")
+    folder = page.locator("[data-id=photos]")
+    seen = "async (least) => (await import('/js/live.js')).live.now.folders[0].delivered >= least"
+    drawn = folder.locator(".folder-figures > div", has_text="delivered").locator("dd")
+    before = int(drawn.inner_text())
+    folder.get_by_role("button", name="Pause").hover()
+    page.mouse.down()
+    put(service, "meanwhile.png", png(40, 40))
+    wait_for(lambda: page.evaluate(seen, before + 1))
+    page.mouse.up()
+    try:
+        folder.get_by_role("button", name="Resume").click()
+        folder.get_by_role("button", name="Pause").wait_for()
+        assert int(drawn.inner_text()) > before
+    finally:
+        call(service.folder / "var" / "control.sock", "resume", folder="photos")
 
 
 def test_what_a_folder_does_not_take_is_said_and_cleared(page, service, tmp_path):

@@ -58,12 +58,27 @@ export function refill(element, ...children) {
   if (focused) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
+// What is under a pressed pointer stays until that is up again: an element that is replaced meanwhile gets no click.
+const CLICKED = 50; // ms in which the click of a tap has come
+const held = new Map();
+let pressed = null;
+addEventListener("pointerdown", ({ target }) => (pressed = target), true);
+for (const event of ["pointerup", "pointercancel"]) addEventListener(event, () => setTimeout(released, CLICKED), true);
+
+function released() {
+  pressed = null;
+  for (const [element, make] of held) refill(element, make());
+  held.clear();
+}
+
 /** Refills only when `signature` is another than last time, so that scrolling and a selection survive a poll, too. */
 export function renew(element, signature, make) {
   const mark = JSON.stringify(signature);
   if (element.signature === mark) return;
   element.signature = mark;
-  refill(element, make());
+  held.delete(element);
+  if (element.contains(pressed)) held.set(element, make);
+  else refill(element, make());
 }
 
 /**

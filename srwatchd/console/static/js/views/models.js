@@ -122,6 +122,7 @@ function importing(done, frame) {
   const state = h("div", { class: "import-state" }, headline, more);
   const details = h("details", { class: "import" }, h("summary", {}, icon("plus"), t("model.import")), form, state);
   let timer = null;
+  let left = false;
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -140,7 +141,7 @@ function importing(done, frame) {
       if (request.status !== 202) ended(refusalOf(request.status, request.responseText));
       else {
         going = JSON.parse(request.responseText).import;
-        watch(going);
+        if (!left) watch(going);
       }
     });
     request.send(chosen);
@@ -155,11 +156,12 @@ function importing(done, frame) {
   async function watch(id) {
     try {
       const answer = await get(place("models", "imports", id));
+      if (left) return; // whoever comes back watches it anew
       show(answer);
       if (answer.state === "running") timer = setTimeout(() => watch(id), 1000);
       else ended(null, answer);
     } catch (refusal) {
-      ended(refusal);
+      if (!left) ended(refusal);
     }
   }
 
@@ -187,6 +189,10 @@ function importing(done, frame) {
     attribute(button, "aria-disabled", "true");
     watch(going);
   }
-  return { element: details, leave: () => clearTimeout(timer) };
+  const leave = () => {
+    left = true;
+    clearTimeout(timer);
+  };
+  return { element: details, leave };
 }
 
