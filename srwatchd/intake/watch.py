@@ -24,7 +24,7 @@ from watchdog.events import (
 )
 from watchdog.observers.api import DEFAULT_OBSERVER_TIMEOUT, BaseObserver
 from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver
-from watchdog.observers.inotify_c import InotifyConstants, InotifyFD
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, Mask
 
 from srwatchd.errors import HostError
 from srwatchd.intake.hints import Hint, HintKind
@@ -99,20 +99,32 @@ class _Emitter(InotifyFullEmitter):
     """
 
     def get_event_mask_from_filter(self) -> Any:
-        """What the kernel is asked for: a file that leaves is found by a scan."""
-        return super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM
+        """What the kernel is asked for: a file that leaves is found by a scan, a folder that opens up is told of."""
+        return super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM | InotifyConstants.IN_ATTRIB
 
 
 class _Instance(InotifyFD):
-    """An instance of inotify that is not read before its thread has begun to.
+    """An instance of inotify for what comes from other users.
 
-    The library believes that it is: closed before that, as when the first watch cannot be had, it leaves its
-    descriptors to a thread that has nothing to do any more, and they stay open.
+    ``cp -r``, ``mv`` between mounts and rsync make a folder for its owner alone and open it when all is in it. The
+    library passes over what it may not watch, for good: here a folder whose attributes change is taken for a new one.
+
+    It also believes that it is read before its thread has begun to: closed before that, as when the first watch cannot
+    be had, it leaves its descriptors to a thread that has nothing to do any more, and they stay open.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._is_reading = False
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """Hand one event on; a change of attributes only of a sub folder, as its appearance."""
+        if event.is_attrib:
+            if not (event.is_directory and event.name):
+                return
+            appearance = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_ISDIR)
+            event = InotifyEvent(event.wd, appearance, 0, event.name)
+        super().handle_event(event)
 
 
 class _Observer(InotifyObserver):

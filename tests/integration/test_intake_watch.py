@@ -87,6 +87,34 @@ def test_watch_new_and_moved_folders_are_told_and_watched(watched, ear, tmp_path
     ear.hears(HintKind.CLOSED, "again/deep/b.jpg")
 
 
+def test_watch_folder_that_opens_up_is_told_and_watched(watched, ear, monkeypatch):
+    """One that another user has made for himself alone, as ``cp -r`` does, once others may enter; files do not tell."""
+    watch = InotifyFD.add_callback
+
+    def refused(instance, path, *rest):
+        if path.endswith(b"tree"):
+            raise PermissionError(13, "Permission denied")
+        return watch(instance, path, *rest)
+
+    monkeypatch.setattr(InotifyFD, "add_callback", refused)
+    (watched / "tree").mkdir(mode=0o700)
+    ear.hears(HintKind.DIRECTORY, "tree")
+    (watched / "tree/deep").mkdir()
+    (watched / "tree/deep/a.jpg").write_bytes(b"x")
+    (watched / "b.jpg").write_bytes(b"x")
+    ear.hears(HintKind.CLOSED, "b.jpg")
+    assert not any(hint.name.startswith("tree/") for hint in ear.hints)
+    ear.hints.clear()
+    monkeypatch.undo()
+    (watched / "b.jpg").chmod(0o600)
+    (watched / "tree").chmod(0o755)
+    ear.hears(HintKind.DIRECTORY, "tree")
+    ear.hears(HintKind.DIRECTORY, "tree/deep")
+    assert not any(hint.name == "b.jpg" for hint in ear.hints)
+    (watched / "tree/deep/c.jpg").write_bytes(b"x")
+    ear.hears(HintKind.CLOSED, "tree/deep/c.jpg")
+
+
 def test_watch_private_folder_is_never_told(watched, ear):
     """Our own claims and records are no hints, and hold up no others."""
     (watched / "a.jpg").write_bytes(b"x")
