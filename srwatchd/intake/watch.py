@@ -24,7 +24,7 @@ from watchdog.events import (
 )
 from watchdog.observers.api import DEFAULT_OBSERVER_TIMEOUT, BaseObserver
 from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver
-from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, Mask
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
 from srwatchd.errors import HostError
 from srwatchd.intake.hints import Hint, HintKind
@@ -52,6 +52,7 @@ _KINDS: Final[dict[type[FileSystemEvent], HintKind]] = {
 }
 _OVERFLOW_LOGGER: Final = "watchdog.observers.inotify_c"
 _JOIN_SECONDS: Final = 5.0
+_MOST_REFUSED: Final = 1000
 
 
 class Watcher:
@@ -107,7 +108,7 @@ class _Instance(InotifyFD):
     """An instance of inotify for what comes from other users.
 
     ``cp -r``, ``mv`` between mounts and rsync make a folder for its owner alone and open it when all is in it. The
-    library passes over what it may not watch, for good: here a folder whose attributes change is taken for a new one.
+    library passes over what it may not watch, for good: here such a folder appears once more when its mode changes.
 
     It also believes that it is read before its thread has begun to: closed before that, as when the first watch cannot
     be had, it leaves its descriptors to a thread that has nothing to do any more, and they stay open.
@@ -116,11 +117,25 @@ class _Instance(InotifyFD):
     def __init__(self) -> None:
         super().__init__()
         self._is_reading = False
+        self._refused: dict[bytes, bytes] = {}
+        """The name of each folder that may not be watched, by its path."""
+
+    def add_callback(self, path: bytes, *rest: Any) -> WatchDescriptor:
+        """Watch a folder. Raises OSError."""
+        try:
+            descriptor = super().add_callback(path, *rest)
+        except PermissionError:
+            self._refused[path] = os.path.basename(path)
+            if len(self._refused) > _MOST_REFUSED:
+                del self._refused[next(iter(self._refused))]
+            raise
+        self._refused.pop(path, None)
+        return descriptor
 
     def handle_event(self, event: InotifyEvent) -> None:
-        """Hand one event on; a change of attributes only of a sub folder, as its appearance."""
+        """Hand one event on; of changed attributes only those by which a folder may have opened up."""
         if event.is_attrib:
-            if not (event.is_directory and event.name):
+            if not event.is_directory or event.name not in list(self._refused.values()):
                 return
             appearance = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_ISDIR)
             event = InotifyEvent(event.wd, appearance, 0, event.name)
