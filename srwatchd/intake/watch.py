@@ -8,6 +8,7 @@ scan finds all that.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import warnings
@@ -24,7 +25,15 @@ from watchdog.events import (
 )
 from watchdog.observers.api import DEFAULT_OBSERVER_TIMEOUT, BaseObserver
 from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver
-from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    WatchCallback,
+    WatchDescriptor,
+)
 
 from srwatchd.errors import HostError
 from srwatchd.intake.hints import Hint, HintKind
@@ -52,6 +61,7 @@ _KINDS: Final[dict[type[FileSystemEvent], HintKind]] = {
 }
 _OVERFLOW_LOGGER: Final = "watchdog.observers.inotify_c"
 _JOIN_SECONDS: Final = 5.0
+_REFUSED: Final = -1
 _MOST_REFUSED: Final = 1000
 
 
@@ -108,7 +118,7 @@ class _Instance(InotifyFD):
     """An instance of inotify for what comes from other users.
 
     ``cp -r``, ``mv`` between mounts and rsync make a folder for its owner alone and open it when all is in it. The
-    library passes over what it may not watch, for good: here such a folder appears once more when its mode changes.
+    library takes a refusal for a watch: here such a folder is not watched, and appears once more when its mode changes.
 
     It also believes that it is read before its thread has begun to: closed before that, as when the first watch cannot
     be had, it leaves its descriptors to a thread that has nothing to do any more, and they stay open.
@@ -120,17 +130,17 @@ class _Instance(InotifyFD):
         self._refused: dict[bytes, bytes] = {}
         """The name of each folder that may not be watched, by its path."""
 
-    def add_callback(self, path: bytes, *rest: Any) -> WatchDescriptor:
+    def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
         """Watch a folder. Raises OSError."""
-        try:
-            descriptor = super().add_callback(path, *rest)
-        except PermissionError:
-            self._refused[path] = os.path.basename(path)
-            if len(self._refused) > _MOST_REFUSED:
-                del self._refused[next(iter(self._refused))]
-            raise
-        self._refused.pop(path, None)
-        return descriptor
+        descriptor = super().add_callback(path, mask, callback, id_)
+        if descriptor != _REFUSED:
+            self._refused.pop(path, None)
+            return descriptor
+        self.remove_callbacks([(descriptor, id_)])
+        self._refused[path] = os.path.basename(path)
+        if len(self._refused) > _MOST_REFUSED:
+            del self._refused[next(iter(self._refused))]
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     def handle_event(self, event: InotifyEvent) -> None:
         """Hand one event on; of changed attributes only those by which a folder may have opened up."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ctypes
+import errno
 import logging
 import os
 import shutil
@@ -7,6 +9,7 @@ import time
 
 import pytest
 from intake_bench import open_inbox
+from watchdog.observers import inotify_c
 from watchdog.observers.inotify_c import InotifyFD
 
 from srwatchd.errors import HostError
@@ -89,14 +92,15 @@ def test_watch_new_and_moved_folders_are_told_and_watched(watched, ear, tmp_path
 
 def test_watch_folder_that_opens_up_is_told_and_watched(watched, ear, monkeypatch):
     """One that another user has made for himself alone, as ``cp -r`` does, once others may enter; files do not tell."""
-    watch = InotifyFD.add_callback
+    watch = inotify_c.inotify_add_watch
 
-    def refused(instance, path, *rest):
+    def refused(instance, path, mask):
         if path.endswith(b"tree"):
-            raise PermissionError(13, "Permission denied")
-        return watch(instance, path, *rest)
+            ctypes.set_errno(errno.EACCES)
+            return -1
+        return watch(instance, path, mask)
 
-    monkeypatch.setattr(InotifyFD, "add_callback", refused)
+    monkeypatch.setattr(inotify_c, "inotify_add_watch", refused)
     (watched / "tree").mkdir(mode=0o700)
     ear.hears(HintKind.DIRECTORY, "tree")
     (watched / "tree/deep").mkdir()
