@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
-from commands import PATIENCE, ROOT, command, wait_for
+from commands import PATIENCE, ROOT, command, stopped, wait_for
 
 from srwatchd.control.socket import call
 from srwatchd.errors import FatalError
@@ -113,7 +113,7 @@ class Service:
                 return [each["pid"] for each in told["workers"] if each["role"] == "infer"]
             return None
 
-        with _stopped(wait_for(working)):
+        with stopped(wait_for(working)):
             yield
 
     @contextlib.contextmanager
@@ -124,7 +124,7 @@ class Service:
             children = Path(f"/proc/{self.console.pid}/task/{self.console.pid}/children").read_text().split()
             return [int(pid) for pid in children if b"importchild" in _command(pid)]
 
-        with _stopped(wait_for(trying)):  # not before its exec, for which the console stands still
+        with stopped(wait_for(trying)):  # not before its exec, for which the console stands still
             yield
 
     def stop_daemon(self):
@@ -150,18 +150,6 @@ def _command(pid):
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
-
-
-@contextlib.contextmanager
-def _stopped(pids):
-    """These processes stand still."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def dropped(page, selector, paths):

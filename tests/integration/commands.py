@@ -63,6 +63,18 @@ def running(config, *words):
         process.wait(PATIENCE)
 
 
+@contextlib.contextmanager
+def stopped(pids):
+    """These processes stand still."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 def wait_for(condition, patience=PATIENCE):
     """Wait until ``condition()`` is true; its value."""
     deadline = time.monotonic() + patience

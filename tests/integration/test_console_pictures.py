@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 import re
-import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import small_scale, wait_for
+from commands import small_scale, stopped, wait_for
 from console_bench import Console
 from daemon_bench import Service
 
@@ -127,14 +126,8 @@ def standing_still(service, console, job):
         pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return pids if len(pids) == count else None
 
-    pids = list(map(int, wait_for(started)))
-    for each in pids:
-        os.kill(each, signal.SIGSTOP)
-    try:
+    with stopped(list(map(int, wait_for(started)))):
         yield count
-    finally:
-        for each in pids:
-            os.kill(each, signal.SIGCONT)
 
 
 def test_views_that_a_page_gives_up_are_not_made(site):

@@ -10,7 +10,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from commands import files_below, png, size_of, small_model, small_scale, srwatchd, wait_for
+from commands import files_below, png, size_of, small_model, small_scale, srwatchd, stopped, wait_for
 from console_bench import Console
 from daemon_bench import Service
 
@@ -67,13 +67,8 @@ def ended(console, job):
 def standing_still(service, role="infer"):
     """The workers of that role make no progress; a job begins and does not end."""
     pids = [each["pid"] for each in service.ask("status")["workers"] if each["role"] == role and each["pid"]]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(pids):
         yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_picture_in_the_enlarged_one_out(site, tmp_path):
